@@ -1,0 +1,196 @@
+"""How a network's low-resolution logits lie on the picture, and how they become masks at the picture's size.
+
+The rule is SAM's (Kirillov et al. 2023, `Sam.postprocess_masks`): logits are enlarged bilinearly to the network's input
+grid, the padding is cut off, and the rest is enlarged bilinearly to the picture. Both steps are linear and separable, so
+a piece of the result is `rows @ logits @ columns.T` with the two steps' matrices multiplied once and kept. We work in
+square tiles: a tile touches few logits, and one whose logits all have the same sign needs no arithmetic at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+TILE = 128
+
+Box = tuple[int, int, int, int]
+
+
+class Region(NamedTuple):
+    """A mask cut to its bounding box: `pixels` bool `[h, w]` (0 x 0 when empty), its first column `x` and row `y`."""
+
+    x: int
+    y: int
+    pixels: np.ndarray
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How a grid of low-resolution logits lies on a picture; all sizes in pixels.
+
+    Attributes:
+        height, width: the picture.
+        model_height, model_width: the network's input grid, which the whole logit grid covers.
+        input_height, input_width: the part of the input grid, from its top left corner, that the crop was resized to;
+            the rest is padding.
+        crop: x0, y0, x1, y1, the part of the picture that the network saw; the whole picture when left out.
+    """
+
+    height: int
+    width: int
+    model_height: int
+    model_width: int
+    input_height: int
+    input_width: int
+    crop: Box = (0, 0, 0, 0)
+
+    def __post_init__(self) -> None:
+        if self.crop == (0, 0, 0, 0):
+            object.__setattr__(self, "crop", (0, 0, self.width, self.height))
+
+    @classmethod
+    def letterbox(cls, height: int, width: int, side: int, crop: Box | None = None) -> Placement:
+        """The longer side fills a square of `side`, the aspect is kept (SAM's `ResizeLongestSide`)."""
+        x0, y0, x1, y1 = crop or (0, 0, width, height)
+        scale = side / max(y1 - y0, x1 - x0)
+        input_height, input_width = (max(1, int(length * scale + 0.5)) for length in (y1 - y0, x1 - x0))
+        return cls(height, width, side, side, input_height, input_width, (x0, y0, x1, y1))
+
+    @classmethod
+    def stretch(cls, height: int, width: int, side: int) -> Placement:
+        """The picture fills a square of `side`, whatever its aspect."""
+        return cls(height, width, side, side, side, side)
+
+    @property
+    def crop_height(self) -> int:
+        return self.crop[3] - self.crop[1]
+
+    @property
+    def crop_width(self) -> int:
+        return self.crop[2] - self.crop[0]
+
+    def to_input(self, xy: np.ndarray) -> np.ndarray:
+        """Picture pixels to pixels of the network's input: float32 `[..., 2]` to `[..., 2]`, x and y."""
+        scale = np.array([self.input_width / self.crop_width, self.input_height / self.crop_height])
+        return ((np.asarray(xy, np.float64) - self.crop[:2]) * scale).astype(np.float32)
+
+    def valid(self, logits: np.ndarray) -> np.ndarray:
+        """The part of low-resolution logits `[..., h, w]` that lies on the crop and not on padding."""
+        h, w = logits.shape[-2:]
+        rows = -(-self.input_height * h // self.model_height)
+        columns = -(-self.input_width * w // self.model_width)
+        return logits[..., :rows, :columns]
+
+    def upscale(self, logits: np.ndarray, window: Box | None = None) -> np.ndarray:
+        """Logits float32 `[N, h, w]` at the picture's size: float32 `[N, crop height, crop width]`.
+
+        With `window` (x0, y0, x1, y1 in picture pixels, inside the crop) only that piece, at a piece's cost.
+        """
+        left, top = self.crop[:2]
+        x0, y0, x1, y1 = window or self.crop
+        rows, columns = self._strips(logits)
+        rows = [strip for strip in rows if strip.start < y1 - top and strip.stop > y0 - top]
+        columns = [strip for strip in columns if strip.start < x1 - left and strip.stop > x0 - left]
+        if not rows or not columns:
+            return np.zeros((len(logits), y1 - y0, x1 - x0), np.float32)
+        first_row, first_column = rows[0].start, columns[0].start
+        shape = (len(logits), rows[-1].stop - first_row, columns[-1].stop - first_column)
+        result = np.empty(shape, np.float32)
+        for row in rows:
+            for column in columns:
+                result[:, row.span(first_row), column.span(first_column)] = _tile(logits, row, column)
+        y, x = y0 - top - first_row, x0 - left - first_column
+        return result[:, y : y + y1 - y0, x : x + x1 - x0]
+
+    def region(self, logits: np.ndarray) -> Region:
+        """The mask of one logit map float32 `[h, w]`: where the enlarged logits are above 0."""
+        rows, columns = self._strips(logits)
+        # Bilinear weights are positive and sum to 1: a tile whose logits are all positive, or none, is settled by count.
+        counts = _counts(logits > 0, rows, columns)
+        cells = np.outer([row.cells for row in rows], [column.cells for column in columns])
+        touched = np.argwhere(counts > 0)
+        if not len(touched):
+            return Region(0, 0, np.zeros((0, 0), bool))
+        (top, left), (bottom, right) = touched.min(axis=0), touched.max(axis=0)
+        y, x = rows[top].start, columns[left].start
+        pixels = np.zeros((rows[bottom].stop - y, columns[right].stop - x), bool)
+        for i, j in touched:
+            tile = pixels[rows[i].span(y), columns[j].span(x)]
+            if counts[i, j] == cells[i, j]:
+                tile[:] = True
+            else:
+                np.greater(_tile(logits, rows[i], columns[j]), 0, out=tile)
+        return tight(pixels, self.crop[0] + x, self.crop[1] + y)
+
+    def _strips(self, logits: np.ndarray) -> tuple[list[Strip], list[Strip]]:
+        h, w = logits.shape[-2:]
+        return (
+            _strips(h, self.model_height, self.input_height, self.crop_height),
+            _strips(w, self.model_width, self.input_width, self.crop_width),
+        )
+
+
+class Strip(NamedTuple):
+    """One tile's extent along an axis: pixels `start:stop` of the crop are `weights` @ logits `low:high`."""
+
+    start: int
+    stop: int
+    low: int
+    high: int
+    weights: np.ndarray
+
+    @property
+    def cells(self) -> int:
+        return self.high - self.low
+
+    def span(self, origin: int) -> slice:
+        return slice(self.start - origin, self.stop - origin)
+
+
+def tight(pixels: np.ndarray, x: int = 0, y: int = 0) -> Region:
+    """Cut a bool `[h, w]` map, whose first pixel is at column `x` and row `y`, to its bounding box."""
+    rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
+    if not len(rows):
+        return Region(0, 0, np.zeros((0, 0), bool))
+    pixels = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return Region(x + int(columns[0]), y + int(rows[0]), pixels)
+
+
+def _tile(logits: np.ndarray, row: Strip, column: Strip) -> np.ndarray:
+    return row.weights @ logits[..., row.low : row.high, column.low : column.high] @ column.weights.T
+
+
+def _counts(positive: np.ndarray, rows: list[Strip], columns: list[Strip]) -> np.ndarray:
+    """How many of the logits that reach each tile are positive, int `[len(rows), len(columns)]`."""
+    sums = np.zeros((positive.shape[0] + 1, positive.shape[1] + 1), np.int64)
+    positive.cumsum(axis=0, out=sums[1:, 1:]).cumsum(axis=1, out=sums[1:, 1:])
+    across = sums[[row.high for row in rows]] - sums[[row.low for row in rows]]
+    return across[:, [column.high for column in columns]] - across[:, [column.low for column in columns]]
+
+
+@lru_cache(maxsize=128)
+def _strips(cells: int, model: int, valid: int, size: int) -> list[Strip]:
+    """An axis's `cells` logits enlarged to `model` pixels, cut to the first `valid`, enlarged to `size`; in tiles."""
+    near, far, share = _taps(valid, size)
+    low, high, weight = _taps(cells, model)
+    indices = np.stack([low[near], high[near], low[far], high[far]], axis=1)
+    weights = np.stack([(1 - share) * (1 - weight[near]), (1 - share) * weight[near],
+                        share * (1 - weight[far]), share * weight[far]], axis=1)  # fmt: skip
+    strips = []
+    for start in range(0, size, TILE):
+        piece = indices[start : start + TILE]
+        first, last = int(piece.min()), int(piece.max()) + 1
+        matrix = np.zeros((len(piece), last - first), np.float32)
+        np.add.at(matrix, (np.arange(len(piece))[:, None], piece - first), weights[start : start + TILE])
+        strips.append(Strip(start, start + len(piece), first, last, matrix))
+    return strips
+
+
+def _taps(source: int, target: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Bilinear resizing with half-pixel centres: for each target index the two source indices and the second's share."""
+    position = np.clip((np.arange(target) + 0.5) * source / target - 0.5, 0, source - 1)
+    low = position.astype(np.int64)
+    return low, np.minimum(low + 1, source - 1), position - low
