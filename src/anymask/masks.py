@@ -141,15 +141,15 @@ class Masks:
         return self._measures[1]
 
     def rles(self, compressed: bool = True) -> list[rle.RLE]:
-        """COCO's RLE of each mask, `{"size": [H, W], "counts": ...}`; uncompressed, counts are a list of run lengths."""
+        """COCO's RLE of each mask, `{"size": [H, W], "counts": ...}`; uncompressed, counts are a list of runs."""
         runs = [rle.encode(self.region(i), self.height, self.width) for i in range(len(self))]
         return [rle.compress(one) for one in runs] if compressed else runs
 
     def polygons(self, tolerance: float = 0.5, holes: bool = False) -> list[list[np.ndarray]]:
-        """The outlines of each mask: a list of rings, float32 `[K, 2]` x and y, the first point not repeated.
+        """The outlines of each mask: a list of rings, float32 `[K, 2]` x and y, not closed.
 
-        Coordinates run along the edges of pixels: the pixel at column 0, row 0 covers 0 to 1. A ring has the mask on its
-        right (clockwise on the screen); with `holes`, the rings of holes follow their outer ring, the other way round.
+        Coordinates run along the edges of pixels: the pixel at column 0, row 0 covers 0 to 1. Outer rings run clockwise
+        on the screen; with `holes`, each is followed by the rings of its holes, which run the other way.
 
         Args:
             tolerance: how far a ring may leave the mask's edge, in pixels; 0 follows every pixel exactly.
@@ -157,7 +157,7 @@ class Masks:
         from anymask import polygons
 
         found = [polygons.trace(self.region(i), tolerance) for i in range(len(self))]
-        return [[ring for polygon in one for ring in (polygon if holes else polygon[:1])] for one in found]
+        return [[ring for rings in one for ring in (rings if holes else rings[:1])] for one in found]
 
     def to_coco(self, image_id: int = 1, file_name: str | None = None, category: str = "object") -> dict[str, Any]:
         """A whole COCO data set of one picture (images, annotations, categories), ready for `json.dump`."""
@@ -204,7 +204,7 @@ def stability(logits: np.ndarray, threshold: float = 0.0, offset: float = 1.0) -
 def non_maximum_suppression(boxes: np.ndarray, scores: np.ndarray, iou_threshold: float) -> np.ndarray:
     """The boxes to keep, best first: int64 indices into `boxes` `[N, 4]` (x0, y0, x1, y1) and `scores` `[N]`.
 
-    Greedy: a box goes when its IoU with a better kept one is above `iou_threshold`; of equal scores the first is better.
+    Greedy: a box goes when its IoU with a better kept one is above `iou_threshold`; of equal scores the first wins.
     """
     boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)

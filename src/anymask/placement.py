@@ -1,9 +1,10 @@
 """How a network's low-resolution logits lie on the picture, and how they become masks at the picture's size.
 
-The rule is SAM's (Kirillov et al. 2023, `Sam.postprocess_masks`): logits are enlarged bilinearly to the network's input
-grid, the padding is cut off, and the rest is enlarged bilinearly to the picture. Both steps are linear and separable, so
-a piece of the result is `rows @ logits @ columns.T` with the two steps' matrices multiplied once and kept. We work in
-square tiles: a tile touches few logits, and one whose logits all have the same sign needs no arithmetic at all.
+The rule is SAM's (Kirillov et al. 2023, `Sam.postprocess_masks`): logits are enlarged bilinearly to the network's
+input grid, the padding is cut off, and the rest is enlarged bilinearly to the picture. Both steps are linear and
+separable, so a piece of the result is `rows @ logits @ columns.T` with the two steps' matrices multiplied once and
+kept. We work in square tiles: a tile touches few logits, and one whose logits all have the same sign needs no
+arithmetic at all.
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ class Placement:
     def region(self, logits: np.ndarray) -> Region:
         """The mask of one logit map float32 `[h, w]`: where the enlarged logits are above 0."""
         rows, columns = self._strips(logits)
-        # Bilinear weights are positive and sum to 1: a tile whose logits are all positive, or none, is settled by count.
+        # Bilinear weights are never negative and sum to 1: where all logits are positive, or none, so is the tile.
         counts = _counts(logits > 0, rows, columns)
         cells = np.outer([row.cells for row in rows], [column.cells for column in columns])
         touched = np.argwhere(counts > 0)
@@ -190,7 +191,7 @@ def _strips(cells: int, model: int, valid: int, size: int) -> list[Strip]:
 
 
 def _taps(source: int, target: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Bilinear resizing with half-pixel centres: for each target index the two source indices and the second's share."""
+    """Bilinear resizing with half-pixel centres: for each target the two sources and the share of the second."""
     position = np.clip((np.arange(target) + 0.5) * source / target - 0.5, 0, source - 1)
     low = position.astype(np.int64)
     return low, np.minimum(low + 1, source - 1), position - low

@@ -1,0 +1,38 @@
+"""COCO's JSON (Lin et al. 2014): images, annotations with RLE segmentations, categories."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from anymask.masks import Masks
+
+
+def encode(masks: Masks) -> bytes:
+    return json.dumps(dataset(masks)).encode()
+
+
+def dataset(masks: Masks, image_id: int = 1, file_name: str | None = None, category: str = "object") -> dict[str, Any]:
+    """A data set of one picture; each annotation also has the mask's score and extra columns.
+
+    `bbox` is x, y, width, height as pycocotools counts them: a box of one pixel is 1 wide.
+    """
+    columns = {"score": masks.scores, **masks.extra}
+    annotations = []
+    for i, (segmentation, area, (x0, y0, x1, y1)) in enumerate(zip(masks.rles(), masks.areas, masks.boxes)):
+        size = (x1 - x0 + 1, y1 - y0 + 1) if area else (0, 0)
+        annotations.append(
+            {
+                "id": i + 1,
+                "image_id": image_id,
+                "category_id": 1,
+                "segmentation": segmentation,
+                "area": int(area),
+                "bbox": [float(value) for value in (x0, y0, *size)],
+                "iscrowd": 0,
+                **{name: column[i].tolist() for name, column in columns.items()},
+            }
+        )
+    image = {"id": image_id, "file_name": file_name or "", "width": masks.width, "height": masks.height}
+    return {"images": [image], "annotations": annotations, "categories": [{"id": 1, "name": category}]}
