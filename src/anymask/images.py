@@ -6,8 +6,9 @@ import os
 import secrets
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -81,7 +82,7 @@ def read_picture(source: Source, *, max_pixels: int | None = None) -> Picture:
     try:
         if isinstance(source, np.ndarray):
             return _from_array(source, limit)
-        with _pillow_limit(limit), _open(source) as image:
+        with _pillow(limit), _open(source) as image:
             _check_size(image.width, image.height, limit)
             return _from_pil(image, limit)
     except ImageError as error:
@@ -207,33 +208,29 @@ def _max_pixels(given: int | None) -> int:
     return int(text)
 
 
-class _Limit(int):
-    """Pillow warns above its limit and raises above twice of it; twice of this one is itself, so it never warns."""
-
-    def __rmul__(self, other: int) -> int:
-        return int(self)
-
-
+_reading = threading.Lock()
 _limits: list[int] = []
-_limits_lock = threading.Lock()
-_pillow_default = Image.MAX_IMAGE_PIXELS
+_restore = ExitStack()
 
 
 @contextmanager
-def _pillow_limit(limit: int) -> Iterator[None]:
-    """While pictures are read, Pillow's limit, one for all threads, is the largest of ours."""
-    global _pillow_default
-    with _limits_lock:
+def _pillow(limit: int) -> Iterator[None]:
+    """While pictures are read, in any number of threads, Pillow's own limit, which is the whole process's, is the
+    largest of ours, and its warnings (of large pictures, of odd EXIF) are silent."""
+    with _reading:
         if not _limits:
-            _pillow_default = Image.MAX_IMAGE_PIXELS
+            _restore.callback(setattr, Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
+            _restore.enter_context(warnings.catch_warnings())
+            warnings.filterwarnings("ignore", module=r"PIL\.")
         _limits.append(limit)
-        Image.MAX_IMAGE_PIXELS = _Limit(max(_limits))
+        Image.MAX_IMAGE_PIXELS = max(_limits)
     try:
         yield
     finally:
-        with _limits_lock:
+        with _reading:
             _limits.remove(limit)
-            Image.MAX_IMAGE_PIXELS = _Limit(max(_limits)) if _limits else _pillow_default
+            if not _limits:
+                _restore.close()
 
 
 def _known() -> list[str]:

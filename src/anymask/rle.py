@@ -21,10 +21,11 @@ def encode(mask: np.ndarray | Region, height: int | None = None, width: int | No
     region = mask if isinstance(mask, Region) else Region(0, 0, np.asarray(mask, bool))
     height, width = height or region.pixels.shape[0], width or region.pixels.shape[1]
     rows, columns = region.pixels.shape
-    # Every column between two zeros: +1 where a run starts, -1 after its end, in the order of the code.
-    padded = np.zeros((columns, rows + 2), np.int8)
-    padded[:, 1:-1] = region.pixels.T
-    column, row = np.nonzero(np.diff(padded, axis=1))
+    # Column after column, each ended by a zero, so that every run starts and ends at a change.
+    flat = np.zeros((columns, rows + 1), bool)
+    flat[:, :-1] = region.pixels.T
+    flat = np.concatenate([[False], flat.ravel()])
+    column, row = np.divmod(np.flatnonzero(flat[1:] != flat[:-1]), rows + 1)
     edges = (region.x + column) * height + region.y + row
     # A run that goes on at the top of the next column ends and starts at the same place: both go.
     joined = np.flatnonzero(edges[1:-1:2] == edges[2::2]) * 2 + 1
