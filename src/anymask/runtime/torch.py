@@ -1,0 +1,87 @@
+"""The engine for CUDA and MPS, and for comparing: the same networks run by PyTorch."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from anymask.catalog import ModelEntry
+from anymask.errors import MissingExtraError, ModelError, WeightsError
+from anymask.runtime.engine import Embedding, padded_picture, prompt_inputs
+
+try:
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+except ImportError as error:  # pragma: no cover - the base install has no torch
+    raise MissingExtraError(
+        'Running a model through PyTorch needs the torch extra: pip install "anymask[torch]".'
+    ) from error
+
+from anymask.networks import pocket
+
+Parts = tuple[torch.nn.Module, torch.nn.Module]
+
+LOADERS: dict[str, Callable[[dict[str, torch.Tensor]], Parts]] = {"pocket": pocket.from_state_dict}
+"""By family: a checkpoint's tensors to the encoder and decoder modules. Raises ValueError for another model's tensors."""
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def is_available(device: str) -> bool:
+    """Whether PyTorch sees a device of this kind (cuda, mps, cpu)."""
+    return {"cpu": lambda: True, "cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}[device]()
+
+
+def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a .safetensors file or of a PyTorch checkpoint, told by content; nothing in it is executed.
+
+    Raises WeightsError for a missing or damaged file.
+    """
+    try:
+        with path.open("rb") as file:
+            zipped = file.read(2) == b"PK"
+        if not zipped:
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
+        raise WeightsError(f"{path} could not be read as weights: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # torch's UnpicklingError hides behind several classes
+        raise WeightsError(f"{path} holds more than tensors and was refused.") from error
+    state = content.get("average", content) if isinstance(content, dict) else content
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise WeightsError(f"{path} is not a checkpoint of named tensors.")
+    return state
+
+
+class TorchSegmentEngine:
+    """A promptable network as two PyTorch modules (see `runtime.engine.SegmentEngine`)."""
+
+    def __init__(self, spec: ModelEntry, weights: Path, device: str, precision: str) -> None:
+        self.spec = spec
+        self._device = torch.device(device)
+        self._dtype = DTYPES[precision]
+        try:
+            encoder, decoder = LOADERS[spec.family](read_state_dict(weights))
+        except KeyError as error:
+            raise ModelError(f"The family {spec.family} has no PyTorch network.") from error
+        except ValueError as error:
+            raise WeightsError(f"{weights} does not fit the model {spec.name}: {error}") from error
+        self._encoder = encoder.eval().requires_grad_(False).to(self._device)
+        self._decoder = decoder.eval().requires_grad_(False).to(self._device)
+
+    def _run(self, module: torch.nn.Module, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+        tensors = [torch.from_numpy(np.ascontiguousarray(array)).to(self._device) for array in inputs]
+        mixed = self._dtype is not torch.float32
+        with torch.inference_mode(), torch.autocast(self._device.type, self._dtype, enabled=mixed):
+            outputs = module(*tensors)
+        return tuple(output.float().cpu().numpy() for output in outputs)
+
+    def encode(self, rgb: np.ndarray) -> Embedding:
+        return self._run(self._encoder, padded_picture(self.spec, rgb))
+
+    def decode(
+        self, embedding: Embedding, coords: np.ndarray, labels: np.ndarray, mask: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        logits, scores = self._run(self._decoder, *embedding, *prompt_inputs(self.spec, coords, labels, mask))
+        return logits, scores

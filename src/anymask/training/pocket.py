@@ -1,0 +1,262 @@
+"""Training pocket: SAM's interactive recipe on whatever is at hand, within a budget of minutes."""
+
+import copy
+import math
+import os
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from anymask.errors import WeightsError
+from anymask.networks.pocket import Pocket
+from anymask.training.loader import Batch, BatchLoader
+from anymask.training.losses import intersection_over_union, mask_loss, subject_loss
+from anymask.training.prompting import Prompts, correct, first_prompts, subject_prompts
+from anymask.training.scenes import SceneSource
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stretch of the training at one input side: until this share of the time, in batches of so many pictures."""
+
+    until: float
+    side: int
+    batch: int
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides a training run apart from the data."""
+
+    minutes: float = 100.0
+    stages: tuple[Stage, ...] = (Stage(0.45, 256, 16), Stage(0.75, 384, 10), Stage(1.0, 512, 6))
+    prompts: int = 8  # masks a picture
+    rounds: tuple[float, ...] = (0.4, 0.35, 0.25)  # chance of 1, 2, 3 rounds of prompting
+    corrected: int = 4  # of a picture's masks that go on to the next round
+    box_share: float = 0.45
+    learning_rate: float = 1.2e-3
+    weight_decay: float = 0.05
+    clip: float = 1.0
+    ema: float = 0.998
+    seed: int = 0
+    checkpoint_minutes: float = 5.0
+    report_seconds: float = 10.0
+    set_weights: dict[str, float] = field(
+        default_factory=lambda: {"coco": 6.0, "animals": 1.5, "pantry": 1.5, "facade": 0.8, "nuclei": 0.5, "granular": 0.6}
+    )
+    held_out: tuple[str, ...] = ("000000000030", "000000000471", "000000423617")  # stems: the package's sample pictures
+
+
+@dataclass(frozen=True)
+class Report:
+    """Where a run stands. `metrics` are running means: loss, and IoU of box, click (best of three), corrected, subject."""
+
+    step: int
+    pictures: int
+    minutes: float
+    side: int
+    learning_rate: float
+    metrics: dict[str, float]
+
+
+class Trainer:
+    """A training run: network, its moving average (what is kept in the end), optimiser, and the time spent so far."""
+
+    def __init__(self, recipe: Recipe, device: str = "cpu") -> None:
+        torch.manual_seed(recipe.seed)
+        self.recipe = recipe
+        self.device = torch.device(device)
+        self.network = Pocket().to(self.device, memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
+        decayed = [p for p in self.network.parameters() if p.ndim > 1]
+        plain = [p for p in self.network.parameters() if p.ndim <= 1]
+        groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+        self.optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.98))
+        self.generator = torch.Generator().manual_seed(recipe.seed)
+        self.step = 0
+        self.pictures = 0
+        self.seconds = 0.0
+        self._running: dict[str, float] = defaultdict(float)
+
+    # -- the run ------------------------------------------------------------------------------------------------
+
+    def run(
+        self, source: SceneSource, folder: Path, on_report: Callable[[Report], None] = lambda report: None, workers: int = 1
+    ) -> Path:
+        """Train until the minutes are spent; checkpoints go to `folder`/last.pt. Returns that path."""
+        folder.mkdir(parents=True, exist_ok=True)
+        stage = self._stage()
+        loader = BatchLoader(
+            source, self.recipe.prompts, self.recipe.seed + self.step, stage.side, stage.batch, workers
+        )
+        reported = saved = time.monotonic()
+        for batch in loader:
+            started = time.monotonic()
+            self.train_step(batch.to(self.device))
+            now = time.monotonic()
+            self.seconds += now - started
+            if self._stage() != stage:
+                stage = self._stage()
+                loader.resize(stage.side, stage.batch)
+            if now - reported > self.recipe.report_seconds:
+                on_report(self.report(batch.image.shape[-1]))
+                reported = now
+            if now - saved > 60 * self.recipe.checkpoint_minutes:
+                self.save(folder / "last.pt")
+                saved = now
+            if self.progress >= 1:
+                break
+        on_report(self.report(stage.side))
+        return self.save(folder / "last.pt")
+
+    @property
+    def progress(self) -> float:
+        """Share of the time that is spent."""
+        return self.seconds / (60 * self.recipe.minutes)
+
+    def _stage(self) -> Stage:
+        return next((s for s in self.recipe.stages if self.progress < s.until), self.recipe.stages[-1])
+
+    def _learning_rate(self) -> float:
+        """Warm-up over 100 steps, then a cosine down to 2% over the time left."""
+        decay = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(self.progress, 1.0)))
+        return self.recipe.learning_rate * min(1.0, (self.step + 1) / 100) * decay
+
+    # -- one step -----------------------------------------------------------------------------------------------
+
+    def train_step(self, batch: Batch) -> None:
+        """One update of the network and of its average."""
+        self.network.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._learning_rate()
+        with torch.autocast(self.device.type, torch.bfloat16):
+            loss = self._loss(batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
+        self.optimizer.step()
+        self._track("loss", loss)
+        self.step += 1
+        self.pictures += len(batch.image)
+        self._update_average()
+
+    def _loss(self, batch: Batch) -> Tensor:
+        images, masks_each = batch.targets.shape[:2]
+        grid = batch.targets.shape[-1]
+        pixels = batch.image.float().contiguous(memory_format=torch.channels_last)
+        features = self.network.encoder(pixels)
+        owner = torch.arange(images, device=self.device).repeat_interleave(masks_each)
+        target, weight = batch.targets.flatten(0, 1), batch.weight[owner]
+        prompts = first_prompts(
+            batch.clicks.flatten(0, 1), batch.boxes.flatten(0, 1), grid, self.recipe.box_share, self.generator
+        )
+        rounds = 1 + int(torch.multinomial(torch.tensor(self.recipe.rounds), 1, generator=self.generator))
+        logits = self._predict(features, owner, prompts)
+        loss = self._prompt_loss(logits, prompts, target, weight, "first")
+        for _ in range(rounds - 1):
+            chosen = torch.randperm(len(owner), generator=self.generator).to(self.device)
+            chosen = chosen[: images * self.recipe.corrected]
+            shown = torch.where(self._ambiguous(prompts), logits[1][:, 1:].argmax(1) + 1, 0)
+            previous = logits[0][torch.arange(len(owner), device=self.device), shown]
+            owner, target, weight = owner[chosen], target[chosen], weight[chosen]
+            before = Prompts(prompts.coords[chosen], prompts.labels[chosen], prompts.mask[chosen], prompts.has_mask[chosen])
+            prompts = correct(before, previous[chosen], target, weight, self.generator)
+            logits = self._predict(features, owner, prompts)
+            loss = loss + 0.5 * self._prompt_loss(logits, prompts, target, weight, "corrected")
+        if bool(batch.has_subject.any()):
+            loss = loss + self._subject_loss(features, batch)
+        return loss
+
+    def _predict(self, features: Sequence[Tensor], owner: Tensor, prompts: Prompts) -> tuple[Tensor, Tensor]:
+        chosen = [f[owner] for f in features]
+        logits, scores = self.network.decoder(*chosen, prompts.coords, prompts.labels, prompts.mask, prompts.has_mask)
+        return logits, scores
+
+    @staticmethod
+    def _ambiguous(prompts: Prompts) -> Tensor:
+        return (prompts.labels >= 0).sum(1) == 1
+
+    def _prompt_loss(
+        self, logits: tuple[Tensor, Tensor], prompts: Prompts, target: Tensor, weight: Tensor, kind: str
+    ) -> Tensor:
+        """The single mask's loss and the best of three's, weighted by which of them the prompt calls for; and the scores'."""
+        masks, scores = logits
+        target, weight = target[:, None].expand_as(masks), weight[:, None].expand_as(masks)
+        losses = mask_loss(masks, target, weight)  # Nx4
+        ambiguous = self._ambiguous(prompts)
+        single_share = torch.where(ambiguous, 0.4, 1.0)
+        several_share = torch.where(ambiguous, 1.0, 0.3)
+        ious = intersection_over_union(masks.detach(), target, weight)
+        if kind == "first":
+            self._track("box", ious[~ambiguous, 0])
+            self._track("click", ious[ambiguous, 1:].amax(1))
+        else:
+            self._track("corrected", ious[:, 0])
+        score_loss = (scores - ious).square().mean()
+        return (single_share * losses[:, 0] + several_share * losses[:, 1:].amin(1)).mean() + score_loss
+
+    def _subject_loss(self, features: Sequence[Tensor], batch: Batch) -> Tensor:
+        owner = batch.has_subject.nonzero()[:, 0]
+        masks, scores = self._predict(features, owner, subject_prompts(len(owner), batch.subject.shape[-1], self.device))
+        target, weight = batch.subject[owner], batch.weight[owner]
+        iou = intersection_over_union(masks[:, 0].detach(), target, weight)
+        self._track("subject", iou)
+        return subject_loss(masks[:, 0], target, weight).mean() * 0.5 + (scores[:, 0] - iou).square().mean()
+
+    # -- book-keeping ------------------------------------------------------------------------------------------
+
+    def _track(self, name: str, values: Tensor) -> None:
+        if values.numel():
+            value = float(values.detach().float().mean())
+            self._running[name] = value if name not in self._running else 0.98 * self._running[name] + 0.02 * value
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
+        for kept, new in zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True):
+            if kept.dtype.is_floating_point:
+                kept.lerp_(new, 1 - decay)
+            else:
+                kept.copy_(new)
+
+    def report(self, side: int) -> Report:
+        """The run's state for a progress display."""
+        return Report(
+            self.step, self.pictures, self.seconds / 60, side, self.optimizer.param_groups[0]["lr"], dict(self._running)
+        )
+
+    def save(self, path: Path) -> Path:
+        """Write a checkpoint from which `load` goes on; atomic."""
+        state = {
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.generator.get_state(),
+            "step": self.step,
+            "pictures": self.pictures,
+            "seconds": self.seconds,
+            "running": dict(self._running),
+        }
+        temporary = path.with_suffix(".tmp")
+        torch.save(state, temporary)
+        os.replace(temporary, path)
+        return path
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint. Raises WeightsError when it is missing or of another network."""
+        try:
+            state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
+            self.network.load_state_dict(state["network"])
+            self.average.load_state_dict(state["average"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (OSError, KeyError, RuntimeError, ValueError) as error:
+            raise WeightsError(f"{path} is not a checkpoint of this training: {error}") from error
+        self.generator.set_state(state["generator"].cpu())
+        self.step, self.pictures, self.seconds = state["step"], state["pictures"], state["seconds"]
+        self._running = defaultdict(float, state["running"])
