@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -169,6 +170,20 @@ def test_first_frame_of_a_gif() -> None:
     frames = [Image.new("RGB", (8, 6), color) for color in ("red", "blue")]
     data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
     assert read_image(data)[3, 4].tolist() == [255, 0, 0]
+
+
+def test_heic_where_pillow_heif_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def register() -> None:
+        monkeypatch.setattr(Image, "ID", [*Image.ID, "HEIF"])
+        reader = (lambda *_: Image.new("RGB", (4, 2), "red"), lambda prefix: prefix[4:12] == b"ftypheic")
+        monkeypatch.setitem(Image.OPEN, "HEIF", reader)
+
+    data = b"\0\0\0\x18ftypheic"
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)  # not installed
+    with pytest.raises(ImageError, match="HEIC with pillow-heif"):
+        read_image(data)
+    monkeypatch.setitem(sys.modules, "pillow_heif", SimpleNamespace(register_heif_opener=register))
+    assert read_image(data)[1, 3].tolist() == [255, 0, 0]
 
 
 def test_profile_and_dpi_are_kept_for_rgb_only() -> None:

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from importlib import import_module
 from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
@@ -64,8 +65,9 @@ def read_image(source: Source, *, max_pixels: int | None = None) -> np.ndarray:
 def read_picture(source: Source, *, max_pixels: int | None = None) -> Picture:
     """Read a picture: a path, the bytes or the open binary file of one, a PIL image or an array.
 
-    Files: JPEG, PNG, WebP, TIFF, BMP, GIF (first frame), PPM, JPEG 2000, and AVIF and HEIC where the installed Pillow
-    reads them. EXIF orientation is applied, CMYK converted, 16-bit grey scaled to 8 bits.
+    Files: JPEG, PNG, WebP, TIFF, BMP, GIF (first frame), PPM, JPEG 2000, AVIF where the installed Pillow reads it, HEIC
+    where the package pillow-heif is installed. EXIF orientation is applied, CMYK converted, 16-bit grey scaled to 8
+    bits.
 
     Arrays: `[H, W]`, `[H, W, 1]`, `[H, W, 3]` RGB or `[H, W, 4]` RGBA. uint8 is taken as it is, uint16 is divided by
     257, floats are expected in 0..1, bool is black and white. Pictures of floats are treated as arrays are.
@@ -94,7 +96,8 @@ def read_picture(source: Source, *, max_pixels: int | None = None) -> Picture:
     except PermissionError:
         raise ImageError(f"{name} must not be read with your permissions.") from None
     except UnidentifiedImageError:
-        raise ImageError(f"{name} is in no format that can be read ({', '.join(_known())}).") from None
+        known = ", ".join(_known())
+        raise ImageError(f"{name} is in no format that can be read ({known}; HEIC with pillow-heif).") from None
     except Image.DecompressionBombError:
         raise ImageError(f"{name} has more than the {limit} pixels allowed (see max_pixels).") from None
     except Exception as error:  # what Pillow raises over damaged files is of every kind
@@ -261,6 +264,8 @@ def _identify(file: IO[bytes], empty: bool) -> Image.Image:
         return Image.open(file, formats=_known())
     except UnidentifiedImageError:
         Image.init()  # the rarer formats, slower to load
+        with suppress(ImportError):
+            import_module("pillow_heif").register_heif_opener()
         return Image.open(file, formats=_known())
 
 

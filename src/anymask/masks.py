@@ -198,7 +198,7 @@ def stability(logits: np.ndarray, threshold: float = 0.0, offset: float = 1.0) -
     """
     inner = np.count_nonzero(logits > threshold + offset, axis=(-2, -1))
     outer = np.count_nonzero(logits > threshold - offset, axis=(-2, -1))
-    return (inner / np.maximum(outer, 1)).astype(np.float32)
+    return np.asarray(inner / np.maximum(outer, 1), np.float32)
 
 
 def non_maximum_suppression(boxes: np.ndarray, scores: np.ndarray, iou_threshold: float) -> np.ndarray:

@@ -70,7 +70,7 @@ def _draw_prompt(canvas: np.ndarray, prompt: Prompt, line: float) -> None:
         _blend(canvas, window, BLACK, 0.35 * _coverage(line - edge))
         _blend(canvas, window, WHITE, _coverage(line / 2 - edge))
     radius = 3 * line
-    for (px, py), label in zip(prompt.points, prompt.labels):
+    for (px, py), label in zip(prompt.points, prompt.labels, strict=True):
         window = _window(canvas, px, py, px, py, 2 * radius)
         x, y = _centres(window)
         reach = radius - np.hypot(x - px, y - py)
@@ -94,7 +94,8 @@ def _centres(window: Window) -> tuple[np.ndarray, np.ndarray]:
 
 def _distance(inside: np.ndarray) -> np.ndarray:
     """Of each pixel inside, how far its centre lies from the edge; 0 outside."""
-    return np.maximum(cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) - 0.5, 0)
+    distance = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.asarray(np.maximum(distance - 0.5, 0))
 
 
 def _coverage(distance: np.ndarray) -> np.ndarray:

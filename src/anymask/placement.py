@@ -76,7 +76,7 @@ class Placement:
     def to_input(self, xy: np.ndarray) -> np.ndarray:
         """Picture pixels to pixels of the network's input: float32 `[..., 2]` to `[..., 2]`, x and y."""
         scale = np.array([self.input_width / self.crop_width, self.input_height / self.crop_height])
-        return ((np.asarray(xy, np.float64) - self.crop[:2]) * scale).astype(np.float32)
+        return np.asarray((np.asarray(xy, np.float64) - self.crop[:2]) * scale, np.float32)
 
     def valid(self, logits: np.ndarray) -> np.ndarray:
         """The part of low-resolution logits `[..., h, w]` that lies on the crop and not on padding."""
@@ -161,7 +161,8 @@ def tight(pixels: np.ndarray, x: int = 0, y: int = 0) -> Region:
 
 
 def _tile(logits: np.ndarray, row: Strip, column: Strip) -> np.ndarray:
-    return row.weights @ logits[..., row.low : row.high, column.low : column.high] @ column.weights.T
+    tile: np.ndarray = row.weights @ logits[..., row.low : row.high, column.low : column.high] @ column.weights.T
+    return tile
 
 
 def _counts(positive: np.ndarray, rows: list[Strip], columns: list[Strip]) -> np.ndarray:
@@ -169,7 +170,8 @@ def _counts(positive: np.ndarray, rows: list[Strip], columns: list[Strip]) -> np
     sums = np.zeros((positive.shape[0] + 1, positive.shape[1] + 1), np.int64)
     positive.cumsum(axis=0, out=sums[1:, 1:]).cumsum(axis=1, out=sums[1:, 1:])
     across = sums[[row.high for row in rows]] - sums[[row.low for row in rows]]
-    return across[:, [column.high for column in columns]] - across[:, [column.low for column in columns]]
+    counts: np.ndarray = across[:, [column.high for column in columns]] - across[:, [column.low for column in columns]]
+    return counts
 
 
 @lru_cache(maxsize=128)

@@ -48,8 +48,8 @@ def _ring(contour: np.ndarray, tolerance: float) -> np.ndarray:
     corners = corners[(corners != np.roll(corners, 1, axis=0)).any(axis=1)]
     if tolerance > 0:
         slopes = ((corners + np.roll(corners, -1, axis=0)) / 2).astype(np.float32)
-        thinned = cv2.approxPolyDP(slopes, tolerance, closed=True)[:, 0]
+        thinned: np.ndarray = cv2.approxPolyDP(slopes, tolerance, closed=True)[:, 0]
         if len(thinned) > 2:
             return thinned
     before, after = corners - np.roll(corners, 1, axis=0), np.roll(corners, -1, axis=0) - corners
-    return corners[(before != after).any(axis=1)].astype(np.float32)
+    return np.asarray(corners[(before != after).any(axis=1)], np.float32)

@@ -19,16 +19,18 @@ def dataset(masks: Masks, image_id: int = 1, file_name: str | None = None, categ
     `bbox` is x, y, width, height as pycocotools counts them: a box of one pixel is 1 wide.
     """
     columns = {"score": masks.scores, **masks.extra}
+    rles, areas, boxes = masks.rles(), masks.areas, masks.boxes
     annotations = []
-    for i, (segmentation, area, (x0, y0, x1, y1)) in enumerate(zip(masks.rles(), masks.areas, masks.boxes)):
-        size = (x1 - x0 + 1, y1 - y0 + 1) if area else (0, 0)
+    for i in range(len(masks)):
+        x0, y0, x1, y1 = boxes[i]
+        size = (x1 - x0 + 1, y1 - y0 + 1) if areas[i] else (0, 0)
         annotations.append(
             {
                 "id": i + 1,
                 "image_id": image_id,
                 "category_id": 1,
-                "segmentation": segmentation,
-                "area": int(area),
+                "segmentation": rles[i],
+                "area": int(areas[i]),
                 "bbox": [float(value) for value in (x0, y0, *size)],
                 "iscrowd": 0,
                 **{name: column[i].tolist() for name, column in columns.items()},

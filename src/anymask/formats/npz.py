@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 def encode(masks: Masks) -> bytes:
     """`masks` bool `[N, H, W]`, `scores`, `areas`, `boxes`, `logits`, and the extra columns by their names."""
     columns = {"scores": masks.scores, "areas": masks.areas, "boxes": masks.boxes, "logits": masks.logits}
+    arrays: dict[str, Any] = {**masks.extra, **columns, "masks": masks.array}
     buffer = BytesIO()
-    np.savez_compressed(buffer, **{**masks.extra, **columns, "masks": masks.array})
+    np.savez_compressed(buffer, **arrays)
     return buffer.getvalue()
