@@ -16,10 +16,15 @@ if TYPE_CHECKING:
 MODULES = {".png": "png", ".json": "coco", ".svg": "svg", ".geojson": "geojson", ".npz": "npz"}
 
 
-def save(masks: Masks, path: str | os.PathLike[str]) -> None:
-    """Write masks in the format that the path's suffix names; see `Masks.save`."""
+def check(path: str | os.PathLike[str]) -> str:
+    """The suffix of a path that masks can be written to, in lower case. Raises FormatError for any other."""
     suffix = Path(path).suffix.lower()
     if suffix not in MODULES:
         raise FormatError(f"Masks cannot be written as {suffix or os.fspath(path)!r}; use one of {', '.join(MODULES)}.")
-    module = import_module(f"anymask.formats.{MODULES[suffix]}")
+    return suffix
+
+
+def save(masks: Masks, path: str | os.PathLike[str]) -> None:
+    """Write masks in the format that the path's suffix names; see `Masks.save`."""
+    module = import_module(f"anymask.formats.{MODULES[check(path)]}")
     write_atomic(path, module.encode(masks))
