@@ -1,0 +1,5 @@
+"""`python -m anymask` is `anymask`."""
+
+from anymask.cli import main
+
+main()

@@ -1,0 +1,5 @@
+EXAMPLES = ""
+
+
+def cutout() -> None:
+    """x"""

@@ -1,0 +1,139 @@
+"""`anymask everything`: masks of all that is in a picture."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from anymask.cli.options import Device, Model, Precision, Weights, note
+from anymask.cli.progress import progress
+from anymask.cli.segment import overlay_path
+from anymask.errors import FormatError, ImageError
+
+EXAMPLES = """\
+[bold]Examples[/bold]
+
+  anymask everything photo.jpg --overlay
+
+  anymask everything photo.jpg -o masks.svg --points-per-side 16
+
+  anymask everything *.jpg -o masks/ --format png --crop-n-layers 1
+"""
+
+
+def _option(name: str, help: str) -> Any:
+    return typer.Option(f"--{name}", help=help, show_default=False, rich_help_panel="How to look, what to keep")
+
+
+def everything(
+    pictures: Annotated[
+        list[Path], typer.Argument(metavar="PICTURE...", help="One or more pictures.", show_default=False)
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The file to write (.json COCO, .png, .svg, .geojson, .npz), or for several pictures the folder. "
+            "By default NAME.masks.json beside the picture.",
+            show_default=False,
+        ),
+    ] = None,
+    format: Annotated[str, typer.Option("--format", help="The format, where --output names no file.")] = "json",
+    overlay: Annotated[
+        bool, typer.Option("--overlay", help="Draw the masks on the picture, too: NAME.overlay.png.")
+    ] = False,
+    model: Model = "pocket",
+    device: Device = "auto",
+    precision: Precision = "auto",
+    weights: Weights = None,
+    points_per_side: Annotated[
+        int | None, _option("points-per-side", "The grid has the square of this many points.")
+    ] = None,
+    points_per_batch: Annotated[int | None, _option("points-per-batch", "Points decoded at once.")] = None,
+    pred_iou_thresh: Annotated[float | None, _option("pred-iou-thresh", "Drop masks of a lower predicted IoU.")] = None,
+    stability_score_thresh: Annotated[
+        float | None, _option("stability-score-thresh", "Drop masks that are less stable, 0 to 1.")
+    ] = None,
+    stability_score_offset: Annotated[
+        float | None, _option("stability-score-offset", "How far the threshold moves to measure stability.")
+    ] = None,
+    box_nms_thresh: Annotated[
+        float | None, _option("box-nms-thresh", "Of two masks whose boxes' IoU is higher, keep one.")
+    ] = None,
+    crop_n_layers: Annotated[
+        int | None, _option("crop-n-layers", "Look again in crops: layer i has 2**i a side.")
+    ] = None,
+    crop_nms_thresh: Annotated[float | None, _option("crop-nms-thresh", "As --box-nms-thresh, between crops.")] = None,
+    crop_overlap_ratio: Annotated[
+        float | None, _option("crop-overlap-ratio", "How much crops overlap, as a share of the shorter side.")
+    ] = None,
+    crop_n_points_downscale_factor: Annotated[
+        int | None, _option("crop-n-points-downscale-factor", "By how much the grid gets sparser with each layer.")
+    ] = None,
+    min_mask_region_area: Annotated[
+        float | None, _option("min-mask-region-area", "Fill holes and remove islands of fewer pixels.")
+    ] = None,
+) -> None:
+    """Masks of [bold]everything[/bold] in a picture: SAM's automatic mask generation, with its option names.
+
+    What is not given is as the model suits it, else as in SAM.
+    """
+    given = {
+        "points_per_side": points_per_side,
+        "points_per_batch": points_per_batch,
+        "pred_iou_thresh": pred_iou_thresh,
+        "stability_score_thresh": stability_score_thresh,
+        "stability_score_offset": stability_score_offset,
+        "box_nms_thresh": box_nms_thresh,
+        "crop_n_layers": crop_n_layers,
+        "crop_nms_thresh": crop_nms_thresh,
+        "crop_overlap_ratio": crop_overlap_ratio,
+        "crop_n_points_downscale_factor": crop_n_points_downscale_factor,
+        "min_mask_region_area": min_mask_region_area,
+    }
+    options = {name: value for name, value in given.items() if value is not None}
+    targets = [_target(picture, output, format, several=len(pictures) > 1) for picture in pictures]
+
+    from anymask.images import read_image, save_image
+    from anymask.segmenter import Segmenter
+
+    segmenter = Segmenter(model, device, precision, weights)
+    failed = 0
+    for picture, target in zip(pictures, targets, strict=True):
+        try:
+            rgb = read_image(picture)
+        except ImageError as error:
+            if len(pictures) == 1:
+                raise
+            note(str(error))
+            failed += 1
+            continue
+        with progress(picture.name) as advance:
+            masks = segmenter.encode(rgb).everything(on_progress=advance, **options)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        masks.save(target)
+        note(f"{target}: {len(masks)} masks")
+        if overlay:
+            save_image(overlay_path(target), masks.overlay(rgb))
+            note(f"{overlay_path(target)}: the overlay")
+    if failed:
+        note(f"{failed} of {len(pictures)} pictures could not be read")
+        raise typer.Exit(1)
+
+
+def _target(picture: Path, output: Path | None, format: str, several: bool) -> Path:
+    """The file for one picture's masks. Raises FormatError for an unknown format, or one file for several pictures."""
+    from anymask import formats
+
+    name = f"{picture.stem}.masks.{format.lstrip('.')}"
+    if output is None:
+        target = picture.with_name(name)
+    elif output.is_dir() or not output.suffix:
+        target = output / name
+    elif several:
+        raise FormatError(f"Several pictures need a folder for their masks, but {output} names one file.")
+    else:
+        target = output
+    formats.check(target)
+    return target

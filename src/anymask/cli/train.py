@@ -1,0 +1,106 @@
+"""`anymask train`: anymask's own networks, made anew from pictures with masks."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from anymask.cli.options import note
+from anymask.errors import WeightsError
+
+if TYPE_CHECKING:
+    from anymask.training.pocket import Report
+
+EXAMPLES = """\
+[bold]Examples[/bold]
+
+  anymask train pocket --data photos/ --out runs/first --minutes 90
+
+  anymask train pocket --data photos/ --data more/ --out runs/first --minutes 180 --resume
+"""
+
+app = typer.Typer(no_args_is_help=True, help="Train anymask's own networks (needs the extra [bold]torch[/bold]).")
+
+
+@app.callback()
+def _group() -> None:
+    pass
+
+
+@app.command("pocket", epilog=EXAMPLES)
+def pocket(
+    data: Annotated[
+        list[Path],
+        typer.Option(
+            "--data", help="A folder in the SA-1B layout, searched at every depth. Repeatable.", show_default=False
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where checkpoints and weights go.", show_default=False)],
+    minutes: Annotated[
+        float, typer.Option("--minutes", min=0, help="How long to train, the minutes before a resume included.")
+    ] = 100.0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")] = False,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
+) -> None:
+    """Train [bold]pocket[/bold] and export it as graphs that run without PyTorch.
+
+    The sample pictures of this repository are left out of the training wherever they turn up.
+    """
+    from anymask.runtime.torch import is_available  # first, because it names the extra that is missing
+    from anymask.training.export import export_pocket
+    from anymask.training.pocket import Recipe, Trainer
+    from anymask.training.scenes import SceneSource
+
+    last = out / "last.pt"
+    if last.exists() and not resume:
+        raise WeightsError(f"{last} is there already; go on from it with --resume, or choose another --out.")
+    recipe = Recipe(minutes=minutes)
+    source = SceneSource.from_folders(data, recipe.set_weights, recipe.held_out)
+    if device == "auto":
+        device = "cuda" if is_available("cuda") else "cpu"
+    trainer = Trainer(recipe, device)
+    if resume:
+        trainer.load(last)
+    note(
+        f"{len(source.records)} pictures, {len(source.cutouts)} cut-outs; training on {device} for {minutes:g} minutes"
+    )
+    with _watch(minutes) as show:
+        checkpoint = trainer.run(source, out, show)
+    export_pocket(checkpoint, out / "pocket")
+    note(f"{out / 'pocket'}: the weights; try them with --weights")
+
+
+@contextmanager
+def _watch(minutes: float) -> Iterator[Callable[["Report"], None]]:
+    """A live line with the running IoUs; where nobody watches, one line a minute."""
+    if not sys.stderr.isatty():
+        yield _printer()
+        return
+
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    columns = (BarColumn(), TextColumn("{task.completed:.1f} of {task.total:g} min"), TextColumn("{task.description}"))
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("warming up", total=minutes)
+        yield lambda report: bar.update(task, completed=report.minutes, description=_line(report))
+
+
+def _printer() -> Callable[["Report"], None]:
+    printed = -1
+
+    def show(report: "Report") -> None:
+        nonlocal printed
+        if int(report.minutes) > printed:
+            printed = int(report.minutes)
+            note(f"{report.minutes:6.1f} min  {_line(report)}")
+
+    return show
+
+
+def _line(report: "Report") -> str:
+    metrics = "  ".join(f"{name} {value:.3f}" for name, value in report.metrics.items())
+    return f"step {report.step}  {report.side} px  {metrics}"
