@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 LIGHTNESS = 0.72
-CHROMA = 0.17
-FIRST_HUE = 250.0
+CHROMA = 0.19
+FIRST_HUE = 355.0
 GOLDEN_ANGLE = 137.50776
 
 # Oklab to cone responses, and their cubes to linear sRGB (Ottosson 2020, "A perceptual color space for image
