@@ -254,7 +254,8 @@ class PocketDecoder(nn.Module):
         padded = (labels == LABEL_PAD).to(coords.dtype) * -1e4
         bias = F.pad(padded, (self.output_tokens.shape[0], 0)).view(batch, 1, 1, -1)
 
-        image = (embedding + self.canvas16(canvas)).flatten(2).transpose(1, 2)  # Bx(rows*columns)xD
+        # Added as tokens, not as maps: OpenVINO would fuse the sum into the convolution and then refuse to broadcast.
+        image = embedding.flatten(2).transpose(1, 2) + self.canvas16(canvas).flatten(2).transpose(1, 2)  # BxNxD
         image_code = self.position(_grid(rows, columns, coords.device)).unsqueeze(0)
         tokens = token_code
         for layer in self.layers:

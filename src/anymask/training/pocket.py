@@ -207,7 +207,7 @@ class Trainer:
         target, weight = batch.subject[owner], batch.weight[owner]
         iou = intersection_over_union(masks[:, 0].detach(), target, weight)
         self._track("subject", iou)
-        return subject_loss(masks[:, 0], target, weight).mean() * 0.5 + (scores[:, 0] - iou).square().mean()
+        return subject_loss(masks[:, 0], target, weight).mean() + (scores[:, 0] - iou).square().mean()
 
     # -- book-keeping ------------------------------------------------------------------------------------------
 

@@ -43,7 +43,8 @@ def make_sample(scene: Scene, side: int, prompts: int, rng: np.random.Generator)
     coarse[:, 2] += 0.5 / MASK_STRIDE - 0.5  # the same mapping in coordinates of cell centres
 
     def reduce(mask: np.ndarray) -> np.ndarray:
-        return _warp(mask * np.uint8(255) if mask.max() == 1 else mask, coarse, (grid, grid), None, 0)
+        extent = (size[0] / MASK_STRIDE, size[1] / MASK_STRIDE)
+        return _warp(mask * np.uint8(255) if mask.max() == 1 else mask, coarse, (grid, grid), extent, 0)
 
     candidates = [i for i in rng.permutation(len(scene.masks))]
     weights = np.array([ROLE_WEIGHT[scene.roles[i]] for i in candidates])
@@ -58,7 +59,7 @@ def make_sample(scene: Scene, side: int, prompts: int, rng: np.random.Generator)
         area = int((target > 127).sum())
         if area < 2 or area > 0.95 * grid * grid:
             continue
-        fine = _warp(scene.masks[index], matrix, (side, side), None, 0)
+        fine = _warp(scene.masks[index], matrix, (side, side), size, 0)
         prompt = _first_prompt(fine > (127 if fine.max() > 1 else 0), rng)
         if prompt is None:
             continue
@@ -115,7 +116,7 @@ def _warp(
     picture: np.ndarray,
     matrix: np.ndarray,
     size: tuple[int, int],
-    extent: tuple[float, float] | None,
+    extent: tuple[float, float],
     border: int | tuple[int, int, int],
 ) -> np.ndarray:
     """Apply a scale-and-shift matrix, averaging over areas when it reduces. `extent` cuts the result to the picture placed."""
@@ -128,9 +129,8 @@ def _warp(
     centred = matrix.copy()  # OpenCV maps pixel centres at integers
     centred[:, 2] += 0.5 * (matrix[:, 0] + matrix[:, 1]) - 0.5
     result = cv2.warpAffine(picture, centred, size, flags=cv2.INTER_LINEAR, borderValue=border)
-    if extent is not None:
-        result[:, int(extent[0] + 0.5) :] = border
-        result[int(extent[1] + 0.5) :] = border
+    result[:, int(extent[0] + 0.5) :] = border
+    result[int(extent[1] + 0.5) :] = border
     return result
 
 

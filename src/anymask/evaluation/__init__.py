@@ -1,0 +1,1 @@
+"""How good a model's masks are: metrics and protocols."""

@@ -1,0 +1,223 @@
+"""The training code on data made here: what a sample holds, that losses and prompts are right, that a run learns and resumes."""
+
+import dataclasses
+import json
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools import mask as coco
+
+torch = pytest.importorskip("torch", reason="training needs the torch extra")
+
+from anymask.errors import WeightsError  # noqa: E402
+from anymask.networks.pocket import Pocket, draw_canvas  # noqa: E402
+from anymask.training.losses import dice_loss, focal_loss, intersection_over_union, subject_loss  # noqa: E402
+from anymask.training.pocket import Recipe, Stage, Trainer  # noqa: E402
+from anymask.training.prompting import correct, first_prompts  # noqa: E402
+from anymask.training.samples import Scene, make_sample  # noqa: E402
+from anymask.training.scenes import SceneSource, layered_shapes, paste  # noqa: E402
+
+
+def disc_scene(size=(240, 320), centre=(160, 120), radius=60):
+    mask = np.zeros(size, np.uint8)
+    cv2.circle(mask, centre, radius, 1, -1)
+    picture = np.full((*size, 3), 60, np.uint8)
+    picture[mask == 1] = (220, 40, 40)
+    return Scene(picture, [mask], ["object"], subject=mask)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Eight pictures with one or two discs each, in SA-1B's layout, and one RGBA cut-out."""
+    folder = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    for number in range(8):
+        scene = disc_scene(centre=tuple(int(v) for v in rng.integers(70, 170, 2)), radius=int(rng.integers(25, 60)))
+        rle = coco.encode(np.asfortranarray(scene.masks[0]))
+        rle = {"size": rle["size"], "counts": rle["counts"].decode()}
+        Image.fromarray(scene.image).save(folder / f"{number}.jpg")
+        content = {
+            "image": {"width": 320, "height": 240},
+            "annotations": [{"segmentation": rle, "area": int(scene.masks[0].sum()), "role": "object"}],
+            "subject": rle,
+        }
+        (folder / f"{number}.json").write_text(json.dumps(content))
+    alpha = np.zeros((64, 64, 4), np.uint8)
+    alpha[16:48, 16:48] = (20, 200, 20, 255)
+    Image.fromarray(alpha).save(folder / "cut.png")
+    return folder
+
+
+def test_a_sample_keeps_picture_mask_and_prompts_together():
+    """Wherever the scene is placed, the target covers the red pixels, the click is on red and the box is around them."""
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        sample = make_sample(disc_scene(), 128, 2, rng)
+        red = sample.image[..., 0] > 140
+        coverage = cv2.resize(red.astype(np.float32), (32, 32), interpolation=cv2.INTER_AREA)
+        assert np.abs(coverage - sample.targets[0] / 255).mean() < 0.02
+        x, y = sample.clicks[0]
+        assert red[int(y), int(x)]
+        ys, xs = np.nonzero(red)
+        jitter = 0.3 * max(np.ptp(xs), np.ptp(ys)) + 3
+        assert np.abs(sample.boxes[0] - (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1)).max() < jitter
+
+
+def test_a_cut_subject_is_no_subject():
+    rng = np.random.default_rng(0)
+    flags = {make_sample(disc_scene(), 128, 1, rng).has_subject for _ in range(40)}
+    assert flags == {True, False}
+
+
+def test_a_scene_without_a_usable_mask_gives_no_sample():
+    scene = disc_scene()
+    scene.masks = [np.zeros((240, 320), np.uint8)]
+    assert make_sample(scene, 128, 2, np.random.default_rng(0)) is None
+
+
+def test_pasting_hides_what_is_beneath():
+    rng = np.random.default_rng(3)
+    scene = disc_scene(radius=100)
+    before = int(scene.masks[0].sum())
+    thing = np.zeros((100, 100, 4), np.uint8)
+    thing[...] = (10, 240, 10, 255)
+    for _ in range(6):
+        paste(scene, thing, rng)
+    green = (scene.image[..., 1] > 180) & (scene.image[..., 0] < 90)
+    disc = scene.masks[0].astype(bool)
+    assert green.sum() > 500
+    assert disc.sum() < before
+    assert not (disc & green).any()
+
+
+def test_layered_shapes_do_not_overlap():
+    scene = layered_shapes(np.random.default_rng(5), side=128)
+    assert len(scene.masks) >= 3
+    assert np.sum(scene.masks, axis=0).max() == 1
+
+
+def test_losses_reward_the_truth():
+    target = torch.zeros(1, 16, 16)
+    target[:, 4:12, 4:12] = 1
+    right, wrong, weight = (target - 0.5) * 20, (0.5 - target) * 20, torch.ones(1, 16, 16)
+    for loss in (focal_loss, dice_loss, subject_loss):
+        assert loss(right, target, weight) < 0.02
+        assert loss(wrong, target, weight) > 0.5
+    assert intersection_over_union(right, target, weight) == 1
+    half = weight.clone()
+    half[:, :, 8:] = 0
+    damaged = right.clone()
+    damaged[:, :, 8:] *= -1
+    assert intersection_over_union(damaged, target, half) == 1
+    assert dice_loss(damaged, target, half) < 0.02
+
+
+def test_corrections_click_on_the_error_with_its_label():
+    generator = torch.Generator().manual_seed(0)
+    target = torch.zeros(2, 32, 32)
+    target[:, 8:24, 8:24] = 1
+    logits = torch.full((2, 32, 32), -5.0)
+    logits[1, :, :] = 5.0
+    prompts = first_prompts(torch.full((2, 2), 64.0), torch.tensor([[32.0, 32, 96, 96]] * 2), 32, 0.0, generator)
+    assert prompts.labels.tolist() == [[1, -1, -1], [1, -1, -1]]
+    corrected = correct(prompts, logits, target, torch.ones_like(target), generator)
+    assert corrected.labels[:, -1].tolist() == [1, 0]
+    cells = (corrected.coords[:, -1] / 4).long()
+    assert target[0, cells[0, 1], cells[0, 0]] == 1
+    assert target[1, cells[1, 1], cells[1, 0]] == 0
+
+
+def test_the_canvas_draws_the_prompt():
+    coords = torch.tensor([[[40.0, 24.0], [16.0, 8.0], [100.0, 60.0]]])
+    canvas = draw_canvas(coords, torch.tensor([[1.0, 2.0, 3.0]]), torch.zeros(1, 32, 32), torch.zeros(1))[0]
+    assert divmod(int(canvas[2].argmax()), 32) in {(5, 9), (5, 10), (6, 9), (6, 10)}
+    assert canvas[4:6].abs().max() == 0
+    inside = canvas[6] > 0.5
+    assert inside[2:15, 4:25].all() and inside.sum() == 13 * 21
+
+
+def test_padding_points_change_nothing():
+    torch.manual_seed(0)
+    network = Pocket().eval()
+    with torch.no_grad():
+        features = network.encoder(torch.rand(1, 3, 64, 64) * 255)
+        coords, labels = torch.tensor([[[20.0, 30.0]]]), torch.ones(1, 1)
+        mask, given = torch.zeros(1, 16, 16), torch.zeros(1)
+        alone, _ = network.decoder(*features, coords, labels, mask, given)
+        padded = torch.cat([coords, torch.full((1, 2, 2), 50.0)], 1), torch.tensor([[1.0, -1.0, -1.0]])
+        together, _ = network.decoder(*features, *padded, mask, given)
+    torch.testing.assert_close(alone, together, atol=1e-4, rtol=1e-4)
+
+
+def test_folding_keeps_the_function():
+    torch.manual_seed(0)
+    network = Pocket()
+    network.train()
+    for _ in range(3):
+        network.encoder(torch.rand(2, 3, 64, 64) * 255)
+    network.eval()
+    folded = Pocket().eval()
+    folded.load_folded(network.fold())
+    picture = torch.rand(1, 3, 64, 64) * 255
+    with torch.no_grad():
+        for a, b in zip(network.encoder(picture), folded.encoder(picture), strict=True):
+            torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-3)
+    with pytest.raises(ValueError, match="1 do not belong"):
+        folded.load_folded({**network.fold(), "stranger": torch.zeros(1)})
+
+
+SMALL = Recipe(
+    minutes=0.5,
+    stages=(Stage(1.0, 64, 4),),
+    prompts=2,
+    corrected=1,
+    report_seconds=0.0,
+    checkpoint_minutes=0.1,
+)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork.*:DeprecationWarning")
+def test_a_short_run_learns_and_resumes(data, tmp_path):
+    torch.manual_seed(0)
+    source = SceneSource.from_folders([data], {})
+    assert len(source.records) == 8 and len(source.cutouts) == 1
+    reports = []
+    path = Trainer(SMALL).run(source, tmp_path / "run", reports.append, workers=0)
+    assert reports[-1].metrics["loss"] < 0.8 * reports[0].metrics["loss"]
+    assert {"box", "click", "subject", "corrected"} <= set(reports[-1].metrics)
+    again = Trainer(dataclasses.replace(SMALL, minutes=0.55))
+    again.load(path)
+    assert again.step == reports[-1].step and again.progress > 0.8
+    again.run(source, tmp_path / "run", workers=1)
+    assert again.step > reports[-1].step
+
+
+def test_a_foreign_checkpoint_is_refused(tmp_path):
+    trainer = Trainer(SMALL)
+    with pytest.raises(WeightsError, match="not a checkpoint of this training"):
+        trainer.load(tmp_path / "none.pt")
+    torch.save({"network": {}}, tmp_path / "other.pt")
+    with pytest.raises(WeightsError, match="not a checkpoint of this training"):
+        trainer.load(tmp_path / "other.pt")
+
+
+@pytest.mark.slow
+def test_an_export_runs_without_torch_and_agrees_with_it(tmp_path):
+    """Fresh weights through both engines: the graphs, the folding and the shared file of constants are right."""
+    from anymask import Segmenter
+    from anymask.training.export import write_artefact
+
+    torch.manual_seed(0)
+    folder = write_artefact(Pocket().eval(), tmp_path / "artefact")
+    assert sorted(p.name for p in folder.iterdir()) == ["decoder.xml", "encoder.xml", "weights.safetensors"]
+    picture = np.random.default_rng(0).integers(0, 255, (300, 400, 3), np.uint8)
+    fast = Segmenter("pocket", device="cpu", precision="fp32", weights=folder).encode(picture)
+    slow = Segmenter("pocket", device="cpu", precision="fp32", weights=folder / "weights.safetensors").encode(picture)
+    for a, b in zip(fast.embedding, slow.embedding, strict=True):
+        assert np.abs(a - b).max() < 0.02 * b.std()
+    prompt = {"points": [(100, 100), (50, 20)], "labels": [1, 0], "box": (40, 30, 300, 200)}
+    a, b = fast.predict(**prompt), slow.predict(**prompt)
+    assert np.abs(a.logits - b.logits).max() < 0.05 * b.logits.std()
