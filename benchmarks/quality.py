@@ -6,17 +6,13 @@ import cv2
 import numpy as np
 
 import anymask
-from anymask.formats.sa1b import Record, decode_rle, read_folder
+from anymask.evaluation.protocol import intersection_over_union
+from anymask import rle
+from anymask.formats.sa1b import Record, read_folder
 from anymask.images import read_image
 
 MIN_AREA = 400
 ROUNDS = 5
-
-
-def intersection_over_union(found: np.ndarray, truth: np.ndarray, counted: np.ndarray) -> float:
-    """IoU of two bool masks where `counted` is True; 1 where both are empty."""
-    union = np.count_nonzero((found | truth) & counted)
-    return np.count_nonzero(found & truth & counted) / union if union else 1.0
 
 
 def grabcut(rgb: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
@@ -50,20 +46,20 @@ def quality_table(folder: Path, objects: int) -> list[str]:
     subjects: list[tuple[float, float, float]] = []
     for path, record in pictures.items():
         rgb = read_image(path)
-        counted = np.ones(rgb.shape[:2], bool) if record.ignore is None else decode_rle(record.ignore) == 0
+        ignore = None if record.ignore is None else rle.decode(record.ignore)
         image = segmenter.encode(rgb)
-        for truth in [decode_rle(a.rle).astype(bool) for owner, a in chosen if owner is record]:
+        for truth in [rle.decode(a.rle) for owner, a in chosen if owner is record]:
             x, y, width, height = cv2.boundingRect(truth.astype(np.uint8))
             box = (x, y, width, height)
             found = image.predict(box=(x, y, x + width, y + height)).array[0]
             masks = (found, grabcut(rgb, box), filled(rgb, box))
-            boxes.append(_three(masks, truth, counted))
+            boxes.append(_three(masks, truth, ignore))
         if record.subject is not None:
-            truth = decode_rle(record.subject).astype(bool)
+            truth = rle.decode(record.subject)
             height, width = truth.shape
             inset = (width // 20, height // 20, width * 9 // 10, height * 9 // 10)
             masks = (remover.matte(rgb) > 0.5, grabcut(rgb, inset), np.ones_like(truth))
-            subjects.append(_three(masks, truth, counted))
+            subjects.append(_three(masks, truth, ignore))
 
     lines = [
         "| mean IoU | number | anymask | grabCut | no work (box filled, whole picture) |",
@@ -76,6 +72,6 @@ def quality_table(folder: Path, objects: int) -> list[str]:
     return lines
 
 
-def _three(masks: tuple[np.ndarray, ...], truth: np.ndarray, counted: np.ndarray) -> tuple[float, float, float]:
-    first, second, third = (intersection_over_union(mask, truth, counted) for mask in masks)
+def _three(masks: tuple[np.ndarray, ...], truth: np.ndarray, ignore: np.ndarray | None) -> tuple[float, float, float]:
+    first, second, third = (intersection_over_union(mask, truth, ignore) for mask in masks)
     return first, second, third

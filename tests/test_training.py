@@ -1,4 +1,5 @@
-"""The training code on data made here: what a sample holds, that losses and prompts are right, that a run learns and resumes."""
+"""The training code on data made here: what a sample holds, that losses and prompts are right, that a run learns and
+resumes."""
 
 import dataclasses
 import json
@@ -51,7 +52,8 @@ def data(tmp_path_factory):
 
 
 def test_a_sample_keeps_picture_mask_and_prompts_together():
-    """Wherever the scene is placed, the target covers the red pixels, the click is on red and the box is around them."""
+    """Wherever the scene is placed, the target covers the red pixels, the click is on red and the box is around
+    them."""
     rng = np.random.default_rng(0)
     for _ in range(30):
         sample = make_sample(disc_scene(), 128, 2, rng)

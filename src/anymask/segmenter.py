@@ -46,7 +46,8 @@ class Segmenter:
         return self.spec.name
 
     def encode(self, picture: Any) -> "EncodedImage":
-        """Run the encoder on a picture: a path, bytes, file object, PIL image or array (see `anymask.images.read_image`)."""
+        """Run the encoder on a picture: a path, bytes, file object, PIL image or array (see
+        `anymask.images.read_image`)."""
         rgb = read_image(picture)
         return EncodedImage(self, rgb, (0, 0, rgb.shape[1], rgb.shape[0]))
 
@@ -86,7 +87,8 @@ class EncodedImage:
         return self.placement.width
 
     def crop(self, box: tuple[int, int, int, int]) -> "EncodedImage":
-        """The same picture with only the part x0, y0, x1, y1 encoded, larger; prompts stay in pixels of the whole picture."""
+        """The same picture with only the part x0, y0, x1, y1 encoded, larger; prompts stay in pixels of the whole
+        picture."""
         return EncodedImage(self.segmenter, self.rgb, box)
 
     def predict(
@@ -104,7 +106,8 @@ class EncodedImage:
             labels: [K], 1 foreground and 0 background; all 1 when left out.
             box: x0, y0, x1, y1 in pixels of the picture.
             mask: low-resolution logits [h, w] of an earlier prediction, to refine (`masks.logits[i]`).
-            multimask: three candidates (True), one mask (False), or what suits the prompt: three for a lone point, else one.
+            multimask: three candidates (True), one mask (False), or what suits the prompt: three for a lone point,
+            else one.
 
         Raises PromptError for a prompt that is malformed or outside of the picture.
         """
@@ -126,13 +129,12 @@ class EncodedImage:
             for row, index in enumerate(indices):
                 several = _is_ambiguous(prompts[index]) if multimask is None else multimask
                 chosen = slice(1, None) if several else slice(0, 1)
-                results[index] = Masks(
-                    logits[row, chosen], scores[row, chosen], self.placement, prompts=prompts[index]
-                )
+                results[index] = Masks(logits[row, chosen], scores[row, chosen], self.placement, prompts=prompts[index])
         return [results[i] for i in range(len(prompts))]
 
     def predict_points(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Each of B points by itself, [B, 2] in pixels: three candidates' logits float32 [B, 3, h, w] and scores [B, 3]."""
+        """Each of B points by itself, [B, 2] in pixels: three candidates' logits float32 [B, 3, h, w] and scores [B,
+        3]."""
         coords = self.placement.to_input(points)[:, None]
         logits, scores = self.segmenter.engine.decode(self.embedding, coords, np.ones((len(points), 1), np.float32))
         return logits[:, 1:], scores[:, 1:]
@@ -156,8 +158,8 @@ class EncodedImage:
         assert prompt.mask is not None
         if prompt.mask.shape != (side, side):
             raise PromptError(
-                f"A mask prompt for {self.segmenter.name} is {side} x {side} logits, not {' x '.join(map(str, prompt.mask.shape))}; "
-                "use masks.logits[i] of an earlier prediction."
+                f"A mask prompt for {self.segmenter.name} is {side} x {side} logits, not "
+                f"{' x '.join(map(str, prompt.mask.shape))}; use masks.logits[i] of an earlier prediction."
             )
         return prompt.mask
 

@@ -12,9 +12,11 @@ def centre_of(region: np.ndarray) -> Point:
 
 
 def corrective_click(predicted: np.ndarray, truth: np.ndarray) -> tuple[Point, int] | None:
-    """Where a user would click next, and the label: in the middle of the deeper of missed and extra area; None where all is right.
+    """Where a user would click next, and the label: in the middle of the deeper of missed and extra area; None where
+    all is right.
 
-    As in SAM's evaluation of interactive segmentation (Kirillov et al. 2023, appendix A; Sofiiuk et al. 2022). Both masks are boolean
+    As in SAM's evaluation of interactive segmentation (Kirillov et al. 2023, appendix A; Sofiiuk et al. 2022). Both
+    masks are boolean
     [H, W].
     """
     missed, missed_at = _deepest(truth & ~predicted)

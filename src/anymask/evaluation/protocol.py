@@ -8,21 +8,24 @@ from typing import Any
 
 import numpy as np
 
+from anymask import rle
 from anymask.background import BackgroundRemover
 from anymask.errors import FormatError
 from anymask.evaluation.clicks import centre_of, corrective_click
-from anymask.formats.sa1b import Record, decode_rle, read_folder
+from anymask.formats.sa1b import Record, read_folder
 from anymask.images import read_image
 from anymask.segmenter import EncodedImage, Segmenter
 
 CLICKS = (1, 3, 5)
+KINDS: tuple[str, ...] = ("box", "1 click", "1 click, chosen", "3 clicks", "5 clicks", "subject")
 
 
 @dataclass(frozen=True)
 class EvaluationResult:
     """Mean IoU of each kind of prompt (`rows`), and of how many masks it is the mean (`counts`).
 
-    Kinds: "box" the true box; "1 click" one click in the middle, best of the three masks; "1 click, chosen" the one of them that the
+    Kinds: "box" the true box; "1 click" one click in the middle, best of the three masks; "1 click, chosen" the one of
+    them that the
     model itself scores highest; "3 clicks" and "5 clicks" after corrective clicks; "subject" the matte above one half.
     """
 
@@ -71,14 +74,14 @@ def evaluate(
         if index in chosen:
             image = segmenter.encode(record.path)
             for annotation in chosen[index]:
-                truth = decode_rle(record.annotations[annotation].rle).astype(bool)
+                truth = rle.decode(record.annotations[annotation].rle)
                 for kind, iou in _prompted(image, truth).items():
                     ious[kind].append(iou)
         if record.subject is not None and remover is not None:
             ious["subject"].append(_subject(remover, record))
         if on_progress is not None:
             on_progress(done + 1, len(records))
-    kinds = [kind for kind in ("box", "1 click", "1 click, chosen", "3 clicks", "5 clicks", "subject") if kind in ious]
+    kinds = [kind for kind in KINDS if kind in ious]
     rows = {kind: float(np.mean(ious[kind])) for kind in kinds}
     return EvaluationResult(segmenter.name, str(folder), rows, {kind: len(ious[kind]) for kind in kinds})
 
@@ -126,6 +129,6 @@ def _prompted(image: EncodedImage, truth: np.ndarray) -> dict[str, float]:
 
 def _subject(remover: BackgroundRemover, record: Record) -> float:
     assert record.subject is not None
-    truth = decode_rle(record.subject).astype(bool)
-    ignore = None if record.ignore is None else decode_rle(record.ignore).astype(bool)
+    truth = rle.decode(record.subject)
+    ignore = None if record.ignore is None else rle.decode(record.ignore)
     return intersection_over_union(remover.matte(read_image(record.path)) > 0.5, truth, ignore)

@@ -1,7 +1,9 @@
 """Reading data sets in SA-1B's layout: a picture and beside it a JSON file of the same stem.
 
-The JSON holds `image` and `annotations` as SA-1B's does (Kirillov et al. 2023): each annotation's `segmentation` is a COCO RLE. Three
-optional keys go further: an annotation's `role` (object, part or stuff), `subject`, the RLE of the picture's foreground, and `ignore`, the
+The JSON holds `image` and `annotations` as SA-1B's does (Kirillov et al. 2023): each annotation's `segmentation` is a
+COCO RLE. Three
+optional keys go further: an annotation's `role` (object, part or stuff), `subject`, the RLE of the picture's
+foreground, and `ignore`, the
 RLE of pixels whose label is uncertain.
 """
 
@@ -10,8 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from anymask.errors import FormatError
 
@@ -38,16 +38,6 @@ class Record:
     subject: dict[str, Any] | None
     ignore: dict[str, Any] | None
     source: str
-
-
-def decode_rle(rle: dict[str, Any]) -> np.ndarray:
-    """A COCO RLE, compressed or not, as uint8 [H, W] of 0 and 1."""
-    from pycocotools import mask as coco
-
-    if isinstance(rle["counts"], list):
-        rle = coco.frPyObjects(rle, *rle["size"])
-    decoded: np.ndarray = coco.decode(rle)
-    return decoded
 
 
 def read_record(json_path: Path) -> Record:

@@ -1,6 +1,7 @@
 """pocket: a small promptable segmentation network of anymask's own, with a subject token for background removal.
 
-The division of labour is Segment Anything's (Kirillov et al. 2023): an image encoder that runs once per picture, a prompt
+The division of labour is Segment Anything's (Kirillov et al. 2023): an image encoder that runs once per picture, a
+prompt
 encoder and a light two-way decoder that run once per prompt. Four things differ:
 
 * The encoder is a residual network of plain 3x3 convolutions with a few transformer blocks at stride 32. Dense
@@ -29,6 +30,13 @@ class ConvNorm(nn.Sequential):
         conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
         super().__init__(conv, nn.BatchNorm2d(outputs), *([nn.ReLU()] if act else []))
 
+    @property
+    def norm(self) -> nn.BatchNorm2d:
+        """The batch normalisation, as one with its type."""
+        layer = self[1]
+        assert isinstance(layer, nn.BatchNorm2d)
+        return layer
+
 
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions around an identity (He et al. 2016). BxCxHxW -> BxCxHxW."""
@@ -37,10 +45,11 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.conv1 = ConvNorm(channels, channels)
         self.conv2 = ConvNorm(channels, channels, act=False)
-        nn.init.zeros_(self.conv2[1].weight)
+        nn.init.zeros_(self.conv2.norm.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(x + self.conv2(self.conv1(x)))
+        changed: Tensor = self.conv2(self.conv1(x))
+        return F.relu(x + changed)
 
 
 class TransformerBlock(nn.Module):
@@ -65,7 +74,8 @@ class TransformerBlock(nn.Module):
         mixed = _attend(*qkv.permute(2, 0, 3, 1, 4).unbind(0)).transpose(1, 2).flatten(2)
         tokens = tokens + self.proj(mixed)
         tokens = tokens + self.mlp(self.norm2(tokens))
-        return tokens.transpose(1, 2).reshape(batch, channels, height, width)
+        result: Tensor = tokens.transpose(1, 2).reshape(batch, channels, height, width)
+        return result
 
 
 class PocketEncoder(nn.Module):
@@ -86,6 +96,8 @@ class PocketEncoder(nn.Module):
     ) -> None:
         super().__init__()
         w4, w8, w16, w32 = widths
+        self.mean: Tensor
+        self.std: Tensor
         self.register_buffer("mean", torch.tensor((123.675, 116.28, 103.53)).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor((58.395, 57.12, 57.375)).view(3, 1, 1), persistent=False)
         self.stem = nn.Sequential(ConvNorm(3, w4 // 2, stride=2), ConvNorm(w4 // 2, w4, stride=2))
@@ -117,9 +129,11 @@ class PocketEncoder(nn.Module):
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Softmax attention written out: with a handful of tokens on one side its gradient is faster than the fused kernel's."""
+    """Softmax attention written out: with a handful of tokens on one side its gradient is faster than the fused
+    kernel's."""
     scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-2, -1)
-    return (scores if bias is None else scores + bias).softmax(dim=-1) @ value
+    mixed: Tensor = (scores if bias is None else scores + bias).softmax(dim=-1) @ value
+    return mixed
 
 
 def _double(x: Tensor) -> Tensor:
@@ -131,6 +145,7 @@ class FourierPosition(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
+        self.frequencies: Tensor
         generator = torch.Generator().manual_seed(20261122)
         self.register_buffer("frequencies", torch.randn(2, dim // 2, generator=generator))
 
@@ -171,7 +186,8 @@ def draw_canvas(coords: Tensor, labels: Tensor, mask: Tensor, has_mask: Tensor) 
 
 
 class Attention(nn.Module):
-    """Multi-head attention at a reduced inner width, as in SAM's decoder. Queries BxQxD, keys and values BxNxD -> BxQxD."""
+    """Multi-head attention at a reduced inner width, as in SAM's decoder. Queries BxQxD, keys and values BxNxD ->
+    BxQxD."""
 
     def __init__(self, dim: int, inner: int, heads: int) -> None:
         super().__init__()
@@ -186,8 +202,9 @@ class Attention(nn.Module):
             proj(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for proj, x in ((self.q_proj, query), (self.k_proj, key), (self.v_proj, value))
         ]
-        mixed = _attend(*split, bias)
-        return self.out_proj(mixed.transpose(1, 2).flatten(2))
+        mixed = _attend(split[0], split[1], split[2], bias).transpose(1, 2).flatten(2)
+        attended: Tensor = self.out_proj(mixed)
+        return attended
 
 
 class TwoWayBlock(nn.Module):
@@ -215,8 +232,10 @@ class TwoWayBlock(nn.Module):
 class PocketDecoder(nn.Module):
     """Features and a prompt to four scored masks, once per prompt.
 
-    In: the encoder's three maps (batch 1, or the prompts' batch B); coords BxKx2 in input pixels; labels BxK (1 foreground, 0
-    background, 2 and 3 the corners of a box, 4 subject, -1 padding without effect); mask Bxhxw previous logits at stride 4;
+    In: the encoder's three maps (batch 1, or the prompts' batch B); coords BxKx2 in input pixels; labels BxK (1
+    foreground, 0
+    background, 2 and 3 the corners of a box, 4 subject, -1 padding without effect); mask Bxhxw previous logits at
+    stride 4;
     has_mask B (0 or 1).
     Out: logits Bx4xhxw, mask 0 for a clear prompt and 1..3 the readings of an ambiguous one; predicted IoU Bx4.
     """
@@ -226,9 +245,7 @@ class PocketDecoder(nn.Module):
         self.position = FourierPosition(dim)
         self.label_embedding = nn.Embedding(6, dim)  # row = label + 1
         self.output_tokens = nn.Parameter(torch.randn(5, dim) * 0.5)  # predicted IoU, masks 0..3
-        self.canvas16 = nn.Sequential(
-            nn.Conv2d(CANVAS_CHANNELS, 16, 2, 2), nn.ReLU(), nn.Conv2d(16, dim, 2, 2)
-        )
+        self.canvas16 = nn.Sequential(nn.Conv2d(CANVAS_CHANNELS, 16, 2, 2), nn.ReLU(), nn.Conv2d(16, dim, 2, 2))
         self.canvas4 = nn.Conv2d(CANVAS_CHANNELS, dim4, 1)
         self.layers = nn.ModuleList([TwoWayBlock(dim, heads, 4 * dim) for _ in range(layers)])
         self.final_attention = Attention(dim, dim // 2, heads)
@@ -293,12 +310,13 @@ class Pocket(nn.Module):
         self.decoder = PocketDecoder()
 
     def fold(self) -> dict[str, Tensor]:
-        """The weights as they are shipped: each batch normalisation folded into its convolution, what is left of it a bias."""
+        """The weights as they are shipped: each batch normalisation folded into its convolution, what is left of it a
+        bias."""
         state = dict(self.state_dict())
         for name, module in self.named_modules():
             if not isinstance(module, ConvNorm):
                 continue
-            scale = state.pop(f"{name}.1.weight") * (state.pop(f"{name}.1.running_var") + module[1].eps).rsqrt()
+            scale = state.pop(f"{name}.1.weight") * (state.pop(f"{name}.1.running_var") + module.norm.eps).rsqrt()
             state[f"{name}.0.weight"] = state[f"{name}.0.weight"] * scale.view(-1, 1, 1, 1)
             state[f"{name}.1.bias"] = state[f"{name}.1.bias"] - state.pop(f"{name}.1.running_mean") * scale
             del state[f"{name}.1.num_batches_tracked"]
@@ -316,10 +334,12 @@ class Pocket(nn.Module):
             raise ValueError(f"{len(missing)} tensors are missing and {len(unexpected)} do not belong there")
         for name, module in self.named_modules():
             if isinstance(module, ConvNorm) and f"{name}.1.running_var" not in state:
-                norm = module[1]
-                nn.init.ones_(norm.weight)
-                norm.running_mean.zero_()
-                norm.running_var.fill_(1 - norm.eps)
+                weight, norm = module.norm.weight, module.norm
+                variance = torch.full_like(weight, 1 - norm.eps)
+                norm.load_state_dict(
+                    {**norm.state_dict(), "weight": torch.ones_like(weight), "running_var": variance,
+                     "running_mean": torch.zeros_like(weight)}
+                )  # fmt: skip
 
 
 class ServedEncoder(nn.Module):

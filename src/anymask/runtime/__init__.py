@@ -24,7 +24,8 @@ def load_segment_engine(
         model: a name from the catalogue.
         device: auto, cpu, cuda or mps; auto is the CPU unless a CUDA GPU and the torch extra are there.
         precision: auto, fp32, bf16 or fp16; auto is bf16 where the processor has it natively, else fp32.
-        weights: a checkpoint to use instead of the model's own: a .safetensors file, a PyTorch checkpoint of a training run, or the
+        weights: a checkpoint to use instead of the model's own: a .safetensors file, a PyTorch checkpoint of a
+        training run, or the
             folder that such a run exported.
 
     Raises:

@@ -25,9 +25,11 @@ class SegmentEngine(Protocol):
     def decode(
         self, embedding: Embedding, coords: np.ndarray, labels: np.ndarray, mask: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """B prompts to masks: coords float32 [B, K, 2] in input pixels, labels [B, K], previous logits float32 [B, h, w].
+        """B prompts to masks: coords float32 [B, K, 2] in input pixels, labels [B, K], previous logits float32 [B, h,
+        w].
 
-        Returns logits float32 [B, 4, h, w] and predicted IoU float32 [B, 4]; 0 is the single mask, 1 to 3 the candidates.
+        Returns logits float32 [B, 4, h, w] and predicted IoU float32 [B, 4]; 0 is the single mask, 1 to 3 the
+        candidates.
         """
         ...
 
@@ -38,7 +40,8 @@ class MatteEngine(Protocol):
     spec: ModelEntry
 
     def matte(self, rgb: np.ndarray) -> np.ndarray:
-        """A picture uint8 [H, W, 3] of any size to probabilities float32 [h, w] that cover just the picture, at low resolution."""
+        """A picture uint8 [H, W, 3] of any size to probabilities float32 [h, w] that cover just the picture, at low
+        resolution."""
         ...
 
 
@@ -53,7 +56,8 @@ def padded_picture(spec: ModelEntry, rgb: np.ndarray) -> np.ndarray:
 def prompt_inputs(
     spec: ModelEntry, coords: np.ndarray, labels: np.ndarray, mask: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The decoder's inputs, all float32: coords [B, K, 2], labels [B, K], mask [B, h, w] and whether there is one [B]."""
+    """The decoder's inputs, all float32: coords [B, K, 2], labels [B, K], mask [B, h, w] and whether there is one
+    [B]."""
     count = len(coords)
     if coords.shape[1] == 0:  # a mask alone: one padding point stands for "no points"
         coords, labels = np.zeros((count, 1, 2)), np.full((count, 1), PADDING)

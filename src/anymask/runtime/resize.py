@@ -7,7 +7,8 @@ from anymask.placement import Placement
 
 
 def resize_to_input(rgb: np.ndarray, placement: Placement) -> np.ndarray:
-    """uint8 [crop height, crop width, 3] to uint8 [input height, input width, 3]: by areas when reducing, else bilinearly."""
+    """uint8 [crop height, crop width, 3] to uint8 [input height, input width, 3]: by areas when reducing, else
+    bilinearly."""
     size = (placement.input_width, placement.input_height)
     if size == (rgb.shape[1], rgb.shape[0]):
         return rgb

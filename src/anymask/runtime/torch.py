@@ -23,14 +23,17 @@ from anymask.networks import pocket
 Parts = tuple[torch.nn.Module, torch.nn.Module]
 
 LOADERS: dict[str, Callable[[dict[str, torch.Tensor]], Parts]] = {"pocket": pocket.from_state_dict}
-"""By family: a checkpoint's tensors to the encoder and decoder modules. Raises ValueError for another model's tensors."""
+"""By family: a checkpoint's tensors to the encoder and decoder modules. Raises ValueError for another model's
+tensors."""
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def is_available(device: str) -> bool:
     """Whether PyTorch sees a device of this kind (cuda, mps, cpu)."""
-    return {"cpu": lambda: True, "cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}[device]()
+    if device == "mps":
+        return torch.backends.mps.is_available()
+    return device == "cpu" or torch.cuda.is_available()
 
 
 def read_state_dict(path: Path) -> dict[str, torch.Tensor]:

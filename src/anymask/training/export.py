@@ -1,7 +1,8 @@
 """From a training checkpoint to what ships: two OpenVINO graphs over one safetensors file.
 
 The graphs' XML files hold no weights. OpenVINO's format points into a file of constants by offset; here that file is a
-.safetensors file with the network's own parameter names, so that the same bytes serve the CPU engine, PyTorch and further training.
+.safetensors file with the network's own parameter names, so that the same bytes serve the CPU engine, PyTorch and
+further training.
 """
 
 import hashlib
@@ -28,7 +29,8 @@ GRAPHS = ("encoder", "decoder")
 
 
 def export_pocket(checkpoint: Path, folder: Path) -> Path:
-    """Write encoder.xml, decoder.xml and weights.safetensors (fp16) to `folder` from a run's checkpoint. Returns the folder."""
+    """Write encoder.xml, decoder.xml and weights.safetensors (fp16) to `folder` from a run's checkpoint. Returns the
+    folder."""
     network = Pocket()
     content = torch.load(checkpoint, map_location="cpu", weights_only=True)
     network.load_folded(content.get("average", content))
@@ -43,7 +45,8 @@ def write_artefact(network: Pocket, folder: Path) -> Path:
     rounded.load_folded({name: tensor.float() for name, tensor in weights.items()})
     _drop_normalisation(rounded.eval())
     with tempfile.TemporaryDirectory() as name:
-        trees, extra = {}, {}
+        trees: dict[str, ElementTree.ElementTree[Any]] = {}
+        extra: dict[str, Tensor] = {}
         known = {_digest(_bytes(tensor)): key for key, tensor in weights.items()}
         for graph, model in zip(GRAPHS, _graphs(rounded), strict=True):
             xml = Path(name) / f"{graph}.xml"
@@ -72,7 +75,7 @@ def _drop_normalisation(network: Pocket) -> None:
     """Replace each folded batch normalisation by its convolution's bias."""
     for module in network.modules():
         if isinstance(module, ConvNorm):
-            module[0].bias = nn.Parameter(module[1].bias.detach())
+            module[0].bias = nn.Parameter(module.norm.bias.detach())
             module[1] = nn.Identity()
 
 
@@ -103,7 +106,8 @@ def _graphs(network: Pocket) -> tuple[ov.Model, ov.Model]:
 
 
 def _convert(program: torch.export.ExportedProgram, shapes: list[list[Any]]) -> ov.Model:
-    """Through OpenVINO's PyTorch frontend itself: `openvino.convert_model` would do the same and report its use over the network."""
+    """Through OpenVINO's PyTorch frontend itself: `openvino.convert_model` would do the same and report its use over
+    the network."""
     frontend = FrontEndManager().load_by_framework("pytorch")
     logging.disable(logging.WARNING)  # it logs which decompositions this torch does not know
     try:

@@ -72,11 +72,11 @@ class _Stream(IterableDataset[Batch]):
 class BatchLoader:
     """An endless stream of batches whose side and size may change on the way (a few batches later)."""
 
-    def __init__(
-        self, source: SceneSource, prompts: int, seed: int, side: int, batch: int, workers: int = 1
-    ) -> None:
+    def __init__(self, source: SceneSource, prompts: int, seed: int, side: int, batch: int, workers: int = 1) -> None:
         self._stream = _Stream(source, prompts, seed, side, batch)
-        self._loader = DataLoader(self._stream, batch_size=None, num_workers=workers, prefetch_factor=3 if workers else None)
+        self._loader = DataLoader(
+            self._stream, batch_size=None, num_workers=workers, prefetch_factor=3 if workers else None
+        )
 
     def resize(self, side: int, batch: int) -> None:
         """Make batches of another side from now on."""

@@ -48,14 +48,22 @@ class Recipe:
     checkpoint_minutes: float = 5.0
     report_seconds: float = 10.0
     set_weights: dict[str, float] = field(
-        default_factory=lambda: {"coco": 6.0, "animals": 1.5, "pantry": 1.5, "facade": 0.8, "nuclei": 0.5, "granular": 0.6}
+        default_factory=lambda: {
+            "coco": 6.0,
+            "animals": 1.5,
+            "pantry": 1.5,
+            "facade": 0.8,
+            "nuclei": 0.5,
+            "granular": 0.6,
+        }
     )
     held_out: tuple[str, ...] = ("000000000030", "000000000471", "000000423617")  # stems: the package's sample pictures
 
 
 @dataclass(frozen=True)
 class Report:
-    """Where a run stands. `metrics` are running means: loss, and IoU of box, click (best of three), corrected, subject."""
+    """Where a run stands. `metrics` are running means: loss, and IoU of box, click (best of three), corrected,
+    subject."""
 
     step: int
     pictures: int
@@ -72,7 +80,8 @@ class Trainer:
         torch.manual_seed(recipe.seed)
         self.recipe = recipe
         self.device = torch.device(device)
-        self.network = Pocket().to(self.device, memory_format=torch.channels_last)
+        self.network = Pocket().to(self.device)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's types
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
         decayed = [p for p in self.network.parameters() if p.ndim > 1]
         plain = [p for p in self.network.parameters() if p.ndim <= 1]
@@ -87,7 +96,11 @@ class Trainer:
     # -- the run ------------------------------------------------------------------------------------------------
 
     def run(
-        self, source: SceneSource, folder: Path, on_report: Callable[[Report], None] = lambda report: None, workers: int = 1
+        self,
+        source: SceneSource,
+        folder: Path,
+        on_report: Callable[[Report], None] = lambda report: None,
+        workers: int = 1,
     ) -> Path:
         """Train until the minutes are spent; checkpoints go to `folder`/last.pt. Returns that path."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -165,7 +178,9 @@ class Trainer:
             shown = torch.where(self._ambiguous(prompts), logits[1][:, 1:].argmax(1) + 1, 0)
             previous = logits[0][torch.arange(len(owner), device=self.device), shown]
             owner, target, weight = owner[chosen], target[chosen], weight[chosen]
-            before = Prompts(prompts.coords[chosen], prompts.labels[chosen], prompts.mask[chosen], prompts.has_mask[chosen])
+            before = Prompts(
+                prompts.coords[chosen], prompts.labels[chosen], prompts.mask[chosen], prompts.has_mask[chosen]
+            )
             prompts = correct(before, previous[chosen], target, weight, self.generator)
             logits = self._predict(features, owner, prompts)
             loss = loss + 0.5 * self._prompt_loss(logits, prompts, target, weight, "corrected")
@@ -185,7 +200,8 @@ class Trainer:
     def _prompt_loss(
         self, logits: tuple[Tensor, Tensor], prompts: Prompts, target: Tensor, weight: Tensor, kind: str
     ) -> Tensor:
-        """The single mask's loss and the best of three's, weighted by which of them the prompt calls for; and the scores'."""
+        """The single mask's loss and the best of three's, weighted by which of them the prompt calls for; and the
+        scores'."""
         masks, scores = logits
         target, weight = target[:, None].expand_as(masks), weight[:, None].expand_as(masks)
         losses = mask_loss(masks, target, weight)  # Nx4
@@ -203,7 +219,9 @@ class Trainer:
 
     def _subject_loss(self, features: Sequence[Tensor], batch: Batch) -> Tensor:
         owner = batch.has_subject.nonzero()[:, 0]
-        masks, scores = self._predict(features, owner, subject_prompts(len(owner), batch.subject.shape[-1], self.device))
+        masks, scores = self._predict(
+            features, owner, subject_prompts(len(owner), batch.subject.shape[-1], self.device)
+        )
         target, weight = batch.subject[owner], batch.weight[owner]
         iou = intersection_over_union(masks[:, 0].detach(), target, weight)
         self._track("subject", iou)

@@ -11,7 +11,8 @@ from anymask.training.samples import MASK_STRIDE
 
 @dataclass
 class Prompts:
-    """A batch of N prompts: coords NxKx2 in input pixels, labels NxK (see networks/pocket.py), mask Nxgxg, has_mask N."""
+    """A batch of N prompts: coords NxKx2 in input pixels, labels NxK (see networks/pocket.py), mask Nxgxg, has_mask
+    N."""
 
     coords: Tensor
     labels: Tensor
@@ -32,10 +33,9 @@ def first_prompts(clicks: Tensor, boxes: Tensor, grid: int, box_share: float, ge
     return Prompts(coords, labels, clicks.new_zeros(count, grid, grid), clicks.new_zeros(count))
 
 
-def correct(
-    prompts: Prompts, logits: Tensor, target: Tensor, weight: Tensor, generator: torch.Generator
-) -> Prompts:
-    """Add one click in the wrong area, inner places first, and hand the prediction back as the mask (nine times of ten).
+def correct(prompts: Prompts, logits: Tensor, target: Tensor, weight: Tensor, generator: torch.Generator) -> Prompts:
+    """Add one click in the wrong area, inner places first, and hand the prediction back as the mask (nine times of
+    ten).
 
     logits, target and weight are Nxgxg. Where nothing is wrong the click falls anywhere inside the mask.
     """

@@ -35,7 +35,8 @@ class Sample:
 
 
 def make_sample(scene: Scene, side: int, prompts: int, rng: np.random.Generator) -> Sample | None:
-    """Place the scene in a side x side input and choose `prompts` of its masks. None when no mask is large enough there."""
+    """Place the scene in a side x side input and choose `prompts` of its masks. None when no mask is large enough
+    there."""
     matrix, size = _placement(scene, side, rng)
     image = _warp(scene.image, matrix, (side, side), size, PADDING)
     grid = side // MASK_STRIDE
@@ -46,7 +47,7 @@ def make_sample(scene: Scene, side: int, prompts: int, rng: np.random.Generator)
         extent = (size[0] / MASK_STRIDE, size[1] / MASK_STRIDE)
         return _warp(mask * np.uint8(255) if mask.max() == 1 else mask, coarse, (grid, grid), extent, 0)
 
-    candidates = [i for i in rng.permutation(len(scene.masks))]
+    candidates = list(rng.permutation(len(scene.masks)))
     weights = np.array([ROLE_WEIGHT[scene.roles[i]] for i in candidates])
     order = [candidates[j] for j in np.argsort(-(rng.random(len(candidates)) ** (1 / weights)))] if candidates else []
     targets: list[np.ndarray] = []
@@ -119,7 +120,8 @@ def _warp(
     extent: tuple[float, float],
     border: int | tuple[int, int, int],
 ) -> np.ndarray:
-    """Apply a scale-and-shift matrix, averaging over areas when it reduces. `extent` cuts the result to the picture placed."""
+    """Apply a scale-and-shift matrix, averaging over areas when it reduces. `extent` cuts the result to the picture
+    placed."""
     scale = abs(matrix[0, 0])
     if scale < 0.75:  # reduce by areas first, so that the bilinear warp does not alias
         height, width = picture.shape[:2]
@@ -137,16 +139,17 @@ def _warp(
 def _first_prompt(
     mask: np.ndarray, rng: np.random.Generator
 ) -> tuple[tuple[float, float], tuple[float, float, float, float]] | None:
-    """A click inside the mask (its centre half of the time) and its jittered box (SAM: a tenth of the side, at most 20 px)."""
+    """A click inside the mask (its centre half of the time) and its jittered box (SAM: a tenth of the side, at most 20
+    px)."""
     x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
     if width < 3 or height < 3:
         return None
     window = np.ascontiguousarray(mask[y : y + height, x : x + width]).view(np.uint8)
-    depth = cv2.distanceTransform(cv2.copyMakeBorder(window, 1, 1, 1, 1, cv2.BORDER_CONSTANT), cv2.DIST_L2, 3)[1:-1, 1:-1]
-    if rng.random() < 0.5:
-        flat = int(depth.argmax())
-    else:
-        flat = int(rng.choice(depth.size, p=(depth / depth.sum()).ravel()))
+    depth = cv2.distanceTransform(cv2.copyMakeBorder(window, 1, 1, 1, 1, cv2.BORDER_CONSTANT), cv2.DIST_L2, 3)[
+        1:-1, 1:-1
+    ]
+    central = rng.random() < 0.5
+    flat = int(depth.argmax() if central else rng.choice(depth.size, p=(depth / depth.sum()).ravel()))
     click = (x + flat % width + 0.5, y + flat // width + 0.5)
     jitter = np.clip(rng.normal(0, 0.06, 4) * [width, height, width, height], -20, 20)
     if rng.random() < 0.3:

@@ -7,7 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from anymask.formats.sa1b import Record, decode_rle, read_folder
+from anymask import rle
+from anymask.errors import ImageError
+from anymask.formats.sa1b import Record, read_folder
 from anymask.training.samples import Scene
 
 MAX_MASKS = 24  # decoded per picture; crowded pictures give others the next time
@@ -16,7 +18,8 @@ SMALLEST_SHARE = 1 / 20_000  # of the picture; masks below are not worth a promp
 
 @dataclass
 class SceneSource:
-    """Draws scenes. `set_weights` multiplies the chance of a data set's pictures; cut-outs are RGBA pictures to paste."""
+    """Draws scenes. `set_weights` multiplies the chance of a data set's pictures; cut-outs are RGBA pictures to
+    paste."""
 
     records: Sequence[Record]
     cutouts: Sequence[Path] = ()
@@ -75,8 +78,16 @@ def _set_of(record: Record) -> str:
     return record.path.parent.name
 
 
+def _decode(code: rle.RLE) -> np.ndarray:
+    """uint8 [H, W] of 0 and 1, as OpenCV wants it."""
+    return np.ascontiguousarray(rle.decode(code)).view(np.uint8)
+
+
 def _read_rgb(path: Path) -> np.ndarray:
-    return cv2.cvtColor(cv2.imread(str(path), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    picture = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
+    if picture is None:
+        raise ImageError(f"{path} cannot be read as a picture.")
+    return picture
 
 
 def photograph(record: Record, rng: np.random.Generator) -> Scene:
@@ -88,22 +99,25 @@ def photograph(record: Record, rng: np.random.Generator) -> Scene:
         eligible = [eligible[i] for i in rng.choice(len(eligible), MAX_MASKS, replace=False)]
     return Scene(
         image,
-        [decode_rle(a.rle) for a in eligible],
+        [_decode(a.rle) for a in eligible],
         [a.role for a in eligible],
-        None if record.subject is None else decode_rle(record.subject),
-        None if record.ignore is None else decode_rle(record.ignore),
+        None if record.subject is None else _decode(record.subject),
+        None if record.ignore is None else _decode(record.ignore),
     )
 
 
 def _thing_of(record: Record, rng: np.random.Generator) -> np.ndarray | None:
-    """One object of another picture as RGBA, its edge softened and drawn in a little; None where it is too small to be worth it."""
+    """One object of another picture as RGBA, its edge softened and drawn in a little; None where it is too small to be
+    worth it."""
     things = [a for a in record.annotations if a.role == "object" and a.area > 900]
     if not things:
         return None
-    mask = decode_rle(things[int(rng.integers(len(things)))].rle)
+    mask = _decode(things[int(rng.integers(len(things)))].rle)
     x, y, width, height = cv2.boundingRect(mask)
     cut = slice(y, y + height), slice(x, x + width)
-    alpha = cv2.GaussianBlur(cv2.erode(mask[cut] * np.uint8(255), np.ones((3, 3), np.uint8)), (0, 0), rng.uniform(0.6, 1.4))
+    alpha = cv2.GaussianBlur(
+        cv2.erode(mask[cut] * np.uint8(255), np.ones((3, 3), np.uint8)), (0, 0), rng.uniform(0.6, 1.4)
+    )
     return np.dstack([_read_rgb(record.path)[cut], alpha])
 
 
@@ -180,9 +194,12 @@ def _texture(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.25:
         angle, period = rng.uniform(0, np.pi), rng.uniform(6, 60)
         ys, xs = np.arange(height, dtype=np.float32)[:, None], np.arange(width, dtype=np.float32)
-        stripes = np.sin((xs * np.float32(np.cos(angle)) + ys * np.float32(np.sin(angle))) * np.float32(2 * np.pi / period))
+        stripes = np.sin(
+            (xs * np.float32(np.cos(angle)) + ys * np.float32(np.sin(angle))) * np.float32(2 * np.pi / period)
+        )
         texture = texture + stripes[..., None] * rng.uniform(5, 50, 3).astype(np.float32)
-    return np.clip(texture, 0, 255).astype(np.uint8)
+    result: np.ndarray = np.clip(texture, 0, 255).astype(np.uint8)
+    return result
 
 
 def _shape(side: int, rng: np.random.Generator) -> np.ndarray:
