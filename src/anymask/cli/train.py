@@ -49,14 +49,15 @@ def pocket(
 
     The sample pictures of this repository are left out of the training wherever they turn up.
     """
+    last = out / "last.pt"
+    if last.exists() and not resume:
+        raise WeightsError(f"{last} is there already; go on from it with --resume, or choose another --out.")
+
     from anymask.runtime.torch import is_available  # first, because it names the extra that is missing
     from anymask.training.export import export_pocket
     from anymask.training.pocket import Recipe, Trainer
     from anymask.training.scenes import SceneSource
 
-    last = out / "last.pt"
-    if last.exists() and not resume:
-        raise WeightsError(f"{last} is there already; go on from it with --resume, or choose another --out.")
     recipe = Recipe(minutes=minutes)
     source = SceneSource.from_folders(data, recipe.set_weights, recipe.held_out)
     if device == "auto":
