@@ -1,0 +1,151 @@
+"""How a model is found, compiled, cached and shared."""
+
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from anymask.catalog import find
+from anymask.errors import MissingExtraError, ModelError, WeightsError
+from anymask.images import read_image
+from anymask.placement import Placement
+from anymask.runtime import load_matte_engine, load_segment_engine
+from anymask.runtime.engine import padded_picture, prompt_inputs
+from anymask.runtime.openvino import has_native_bf16
+from anymask.runtime.resize import resize_to_input
+
+PICTURE = np.random.default_rng(0).integers(0, 255, (300, 512, 3), np.uint8)
+
+RUN = """
+import numpy as np, socket
+def refuse(*arguments): raise OSError("the network was asked for")
+socket.socket.connect = refuse
+socket.getaddrinfo = refuse
+from anymask import Segmenter
+masks = Segmenter("pocket", device="cpu").encode(np.zeros((64, 64, 3), np.uint8)).predict(points=[(30, 30)])
+print(len(masks))
+"""
+
+
+def run_with_home(home: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "ANYMASK_HOME": str(home)}
+    return subprocess.run([sys.executable, "-c", RUN], capture_output=True, text=True, env=environment)
+
+
+def test_compiled_graphs_are_kept_and_no_network_is_used(tmp_path):
+    result = run_with_home(tmp_path / "home")
+    assert result.stdout.strip() == "3", result.stderr
+    kept = {path.name for path in (tmp_path / "home" / "graphs").rglob("*") if path.is_file()}
+    assert len(kept) == 2
+    assert run_with_home(tmp_path / "home").stdout.strip() == "3"
+    assert {path.name for path in (tmp_path / "home" / "graphs").rglob("*") if path.is_file()} == kept
+
+
+def test_a_home_that_cannot_be_written_does_not_break_a_run(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    result = run_with_home(tmp_path / "file")
+    assert result.stdout.strip() == "3", result.stderr
+
+
+def test_a_damaged_cache_does_not_break_a_run(tmp_path):
+    run_with_home(tmp_path)
+    for path in (tmp_path / "graphs").rglob("*"):
+        if path.is_file():
+            path.write_bytes(path.read_bytes()[:1000])
+    result = run_with_home(tmp_path)
+    assert result.stdout.strip() == "3", result.stderr
+
+
+def test_precision_follows_the_processor():
+    engine = load_segment_engine("pocket")
+    fp32 = load_segment_engine("pocket", precision="fp32")
+    differs = not np.array_equal(engine.encode(PICTURE)[0], fp32.encode(PICTURE)[0])
+    assert differs == has_native_bf16()
+
+
+def test_bf16_masks_are_fp32_masks():
+    """The mean IoU between the two precisions' masks over a grid of clicks."""
+    if not has_native_bf16():
+        pytest.skip("this processor has no bf16")
+    picture = read_image(Path(__file__).parents[1] / "assets" / "street.jpg")
+    placement = Placement.letterbox(*picture.shape[:2], 512)
+    masks = []
+    for precision in ("fp32", "bf16"):
+        engine = load_segment_engine("pocket", "cpu", precision)
+        x, y = np.meshgrid(np.linspace(30, 480, 6), np.linspace(30, 350, 6))
+        coords = np.stack([x.ravel(), y.ravel()], -1)[:, None]
+        embedding = engine.encode(resize_to_input(picture, placement))
+        masks.append(engine.decode(embedding, coords, np.ones((36, 1)))[0][:, 1:] > 0)
+    union = (masks[0] | masks[1]).sum((2, 3))
+    ious = (masks[0] & masks[1]).sum((2, 3))[union > 0] / union[union > 0]
+    assert ious.mean() > 0.95
+
+
+def test_an_unavailable_device_is_refused():
+    torch = pytest.importorskip("torch", reason="asking for a GPU needs the torch extra")
+    if torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    with pytest.raises(ModelError, match="no cuda device"):
+        load_segment_engine("pocket", device="cuda")
+
+
+def test_torch_missing_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "anymask.runtime.torch", raising=False)
+    weights = find("pocket").folder / "weights.safetensors"
+    with pytest.raises(MissingExtraError, match=r"anymask\[torch\]"):
+        load_segment_engine("pocket", weights=weights)
+
+
+class Malice:
+    def __reduce__(self):
+        return (os.system, ("echo executed",))
+
+
+@pytest.mark.parametrize("content", [b"", b"PK not a zip", b"\x10\x00\x00\x00\x00\x00\x00\x00{broken json}}}", None])
+def test_damaged_and_hostile_checkpoints_are_refused(tmp_path, content, capfd):
+    torch = pytest.importorskip("torch", reason="checkpoints need the torch extra")
+    path = tmp_path / "weights.pth"
+    if content is None:
+        torch.save({"a": Malice()}, path, pickle_module=pickle)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(WeightsError, match=r"weights\.pth"):
+        load_segment_engine("pocket", weights=path)
+    assert "executed" not in capfd.readouterr().out
+
+
+def test_another_models_weights_are_refused(tmp_path):
+    torch = pytest.importorskip("torch", reason="checkpoints need the torch extra")
+    torch.save({"image_encoder.pos_embed": torch.zeros(2)}, tmp_path / "sam.pth")
+    with pytest.raises(WeightsError, match="does not fit the model pocket"):
+        load_segment_engine("pocket", weights=tmp_path / "sam.pth")
+
+
+@pytest.mark.parametrize("size", [(1, 1), (300, 512), (768, 1024), (900, 7), (333, 500)])
+def test_a_matte_covers_just_the_picture(size):
+    """A bright square in one corner must come out in that corner, whatever the padding."""
+    matte = load_matte_engine("pocket", device="cpu").matte(np.full((*size, 3), 90, np.uint8))
+    assert matte.dtype == np.float32
+    assert ((matte >= 0) & (matte <= 1)).all()
+    ratio = max(size) / 128
+    assert abs(matte.shape[0] - size[0] / ratio) <= 1 and abs(matte.shape[1] - size[1] / ratio) <= 1
+
+
+def test_inputs_are_padded_with_the_models_colour():
+    spec = find("pocket")
+    padded = padded_picture(spec, np.full((2, 3, 3), 9, np.uint8))
+    assert padded.shape == (1, 512, 512, 3)
+    assert (padded[0, :2, :3] == 9).all() and tuple(padded[0, 2, 3]) == spec.input.padding
+
+
+def test_a_mask_alone_is_a_prompt_without_points():
+    coords, labels, mask, given = prompt_inputs(
+        find("pocket"), np.zeros((2, 0, 2)), np.zeros((2, 0)), np.ones((2, 128, 128))
+    )
+    assert coords.shape == (2, 1, 2) and labels.tolist() == [[-1], [-1]]
+    assert mask.dtype == np.float32 and given.tolist() == [1, 1]
