@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -43,10 +44,16 @@ def pocket() -> anymask.Segmenter:
     return anymask.Segmenter("pocket")
 
 
+@pytest.fixture(scope="session")
+def remover() -> anymask.BackgroundRemover:
+    return anymask.BackgroundRemover("pocket")
+
+
 @pytest.fixture
-def loaded(pocket: anymask.Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One loaded model for the tests that do not look at how it is loaded."""
+def loaded(pocket: anymask.Segmenter, remover: anymask.BackgroundRemover, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loaded models for the tests that do not look at how they are loaded."""
     monkeypatch.setattr("anymask.segmenter.Segmenter", lambda *_: pocket)
+    monkeypatch.setattr("anymask.background.BackgroundRemover", lambda *_: remover)
 
 
 @pytest.fixture
@@ -93,6 +100,84 @@ def test_help_loads_no_engine() -> None:
     code = "import sys; from anymask.cli import main\ntry: main(['--help'])\nexcept SystemExit: print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"numpy", "cv2", "openvino", "torch", "pycocotools"} & set(loaded)
+
+
+# -- cutout -----------------------------------------------------------------------------------------------------------
+
+
+def picture(data: bytes | Path) -> np.ndarray:
+    with Image.open(BytesIO(data) if isinstance(data, bytes) else data) as image:
+        return np.array(image)
+
+
+@pytest.mark.usefixtures("loaded")
+def test_a_cutout_lies_beside_its_picture(run: Run, bus: Path, remover: anymask.BackgroundRemover) -> None:
+    target = bus.with_name("bus.cutout.png")
+    assert run("cutout", bus) == (0, "", f"{target}: the cut-out\n")
+    written = picture(target)
+    assert written.shape == (427, 640, 4)
+    assert np.array_equal(written, np.array(remover.remove(bus)))
+    assert run("cutout", bus).code == 0, "a lone picture is done again"
+
+
+@pytest.mark.usefixtures("loaded")
+def test_matte_and_switches(run: Run, bus: Path, remover: anymask.BackgroundRemover) -> None:
+    assert run("cutout", bus, "--mask-only", "--no-refine").code == 0
+    assert np.array_equal(
+        picture(bus.with_name("bus.matte.png")), (remover.matte(bus, refine=False) * 255 + 0.5).astype(np.uint8)
+    )
+    target = bus.with_name("plain.png")
+    assert run("cutout", bus, "--no-foreground", "-o", target).code == 0
+    assert np.array_equal(picture(target), np.array(remover.remove(bus, foreground=False)))
+
+
+@pytest.mark.usefixtures("loaded")
+def test_backgrounds(run: Run, bus: Path) -> None:
+    red, flowers = bus.with_name("red.png"), bus.parent / "new" / "flowers.webp"
+    assert run("cutout", bus, "--background", "#f00", "-o", red).code == 0
+    assert picture(red).shape == (427, 640, 3)
+    assert run("cutout", bus, "-b", ASSETS / "flowers.jpg", "-o", flowers).code == 0
+    assert picture(flowers).shape == (427, 640, 3)
+    assert "neither a colour nor a picture" in sentence(run("cutout", bus, "-b", "bleu"))
+
+
+@pytest.mark.usefixtures("loaded")
+def test_a_folder_goes_on_past_a_bad_picture_and_skips_what_is_done(run: Run, bus: Path) -> None:
+    folder, out = bus.parent, bus.parent.parent / "cut"
+    (folder / "bad.jpg").write_text("not a picture")
+    (folder / "deep").mkdir()
+    (folder / "deep" / "also.png").write_bytes((ASSETS / "flowers.jpg").read_bytes())
+    ran = run("cutout", folder, "-o", out)
+    assert ran.code == 1
+    assert "bad.jpg" in ran.err
+    assert "1 written, 0 there already, 1 failed" in ran.err
+    assert files(out) == {"bus.cutout.png"}
+    (folder / "bad.jpg").unlink()
+    ran = run("cutout", folder, "-o", out, "--recursive")
+    assert ran == (0, "", "1 written, 1 there already, 0 failed\n")
+    assert files(out / "deep") == {"also.cutout.png"}
+    assert "2 written" in run("cutout", folder, "-o", out, "--recursive", "--overwrite").err
+
+
+@pytest.mark.usefixtures("loaded")
+def test_cutout_refuses_with_a_sentence(run: Run, bus: Path) -> None:
+    assert "'.gif'" in sentence(run("cutout", bus, "--format", "gif"))
+    assert "'.gif'" in sentence(run("cutout", bus, "-o", bus.with_name("cut.gif")))
+    assert "one picture at a time" in sentence(run("cutout", bus, bus, "-o", "-"))
+    assert "would overwrite" in sentence(run("cutout", bus, "-o", bus))
+    assert "does not exist" in sentence(run("cutout", bus.with_name("none.jpg")))
+    assert files(bus.parent) == {"bus.jpg"}
+
+
+@pytest.mark.slow
+def test_streams_and_a_process_of_its_own(bus: Path) -> None:
+    command = [sys.executable, "-m", "anymask", "cutout", "-"]
+    ran = subprocess.run(command, input=bus.read_bytes(), capture_output=True, check=True)
+    assert ran.stderr == b""
+    assert picture(ran.stdout).shape == (427, 640, 4)
+    ran = subprocess.run(command, input=b"no picture", capture_output=True, check=False)
+    assert (ran.returncode, ran.stdout) == (2, b"")
+    assert ran.stderr.startswith(b"anymask: The picture")
 
 
 # -- segment ----------------------------------------------------------------------------------------------------------
@@ -202,7 +287,7 @@ def test_everything_goes_on_past_a_bad_picture(run: Run, bus: Path, tmp_path: Pa
     ran = run("everything", bad, bus, "-o", tmp_path / "masks", "--points-per-side", "3", "--overlay")
     assert ran.code == 1
     assert "bad.jpg" in ran.err
-    assert "1 of 2" in ran.err
+    assert "1 written, 0 there already, 1 failed" in ran.err
     assert files(tmp_path / "masks") == {"bus.masks.json", "bus.overlay.png"}
     assert {"images", "annotations", "categories"} <= json.loads((tmp_path / "masks/bus.masks.json").read_text()).keys()
 
@@ -215,7 +300,7 @@ def test_everything_passes_options_on_by_their_names(run: Run, bus: Path) -> Non
 
 
 def test_everything_refuses_one_file_for_two_pictures(run: Run, bus: Path) -> None:
-    assert "folder" in sentence(run("everything", bus, bus, "-o", bus.with_name("all.json")))
+    assert "folder" in sentence(run("everything", bus, ASSETS / "street.jpg", "-o", bus.with_name("all.json")))
     assert "'.gif'" in sentence(run("everything", bus, "--format", "gif"))
 
 

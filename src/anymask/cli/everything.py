@@ -1,14 +1,15 @@
 """`anymask everything`: masks of all that is in a picture."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from anymask.cli.batch import Overwrite, Recursive, carry_out, is_lone, plan
 from anymask.cli.options import Device, Model, Precision, Weights, note
 from anymask.cli.progress import progress
-from anymask.cli.segment import overlay_path
-from anymask.errors import FormatError, ImageError
+from anymask.cli.segment import OVERLAY, overlay_path
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -27,7 +28,7 @@ def _option(name: str, help: str) -> Any:
 
 def everything(
     pictures: Annotated[
-        list[Path], typer.Argument(metavar="PICTURE...", help="One or more pictures.", show_default=False)
+        list[Path], typer.Argument(metavar="PICTURE...", help="Pictures, or folders of pictures.", show_default=False)
     ],
     output: Annotated[
         Path | None,
@@ -43,6 +44,8 @@ def everything(
     overlay: Annotated[
         bool, typer.Option("--overlay", help="Draw the masks on the picture, too: NAME.overlay.png.")
     ] = False,
+    recursive: Recursive = False,
+    overwrite: Overwrite = False,
     model: Model = "pocket",
     device: Device = "auto",
     precision: Precision = "auto",
@@ -93,47 +96,25 @@ def everything(
         "min_mask_region_area": min_mask_region_area,
     }
     options = {name: value for name, value in given.items() if value is not None}
-    targets = [_target(picture, output, format, several=len(pictures) > 1) for picture in pictures]
+    todo = plan(pictures, output, f".masks.{format.lstrip('.')}", recursive, overwrite)
 
+    from anymask import formats
     from anymask.images import read_image, save_image
     from anymask.segmenter import Segmenter
 
+    for job in todo:
+        formats.check(job.target)
+    todo = [job for job in todo if job.source in pictures or not job.source.name.endswith(OVERLAY)]
     segmenter = Segmenter(model, device, precision, weights)
-    failed = 0
-    for picture, target in zip(pictures, targets, strict=True):
-        try:
-            rgb = read_image(picture)
-        except ImageError as error:
-            if len(pictures) == 1:
-                raise
-            note(str(error))
-            failed += 1
-            continue
-        with progress(picture.name) as advance:
+
+    def find(source: Path, target: Path) -> None:
+        rgb = read_image(source)
+        with progress("Points") if is_lone(pictures) else nullcontext() as advance:
             masks = segmenter.encode(rgb).everything(on_progress=advance, **options)
-        target.parent.mkdir(parents=True, exist_ok=True)
         masks.save(target)
         note(f"{target}: {len(masks)} masks")
         if overlay:
             save_image(overlay_path(target), masks.overlay(rgb))
             note(f"{overlay_path(target)}: the overlay")
-    if failed:
-        note(f"{failed} of {len(pictures)} pictures could not be read")
-        raise typer.Exit(1)
 
-
-def _target(picture: Path, output: Path | None, format: str, several: bool) -> Path:
-    """The file for one picture's masks. Raises FormatError for an unknown format, or one file for several pictures."""
-    from anymask import formats
-
-    name = f"{picture.stem}.masks.{format.lstrip('.')}"
-    if output is None:
-        target = picture.with_name(name)
-    elif output.is_dir() or not output.suffix:
-        target = output / name
-    elif several:
-        raise FormatError(f"Several pictures need a folder for their masks, but {output} names one file.")
-    else:
-        target = output
-    formats.check(target)
-    return target
+    carry_out(pictures, todo, find)

@@ -17,6 +17,8 @@ EXAMPLES = """\
   anymask segment photo.jpg --point 420,310 --multimask --overlay
 """
 
+OVERLAY = ".overlay.png"
+
 
 def segment(
     picture: Annotated[Path, typer.Argument(help="The picture.", show_default=False)],
@@ -83,4 +85,4 @@ def segment(
 
 def overlay_path(target: Path) -> Path:
     """Where the overlay to a file of masks goes: beside it."""
-    return target.with_name(f"{target.stem.removesuffix('.mask').removesuffix('.masks')}.overlay.png")
+    return target.with_name(target.stem.removesuffix(".mask").removesuffix(".masks") + OVERLAY)
