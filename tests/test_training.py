@@ -223,3 +223,22 @@ def test_an_export_runs_without_torch_and_agrees_with_it(tmp_path):
     prompt = {"points": [(100, 100), (50, 20)], "labels": [1, 0], "box": (40, 30, 300, 200)}
     a, b = fast.predict(**prompt), slow.predict(**prompt)
     assert np.abs(a.logits - b.logits).max() < 0.05 * b.logits.std()
+
+
+def test_a_run_can_start_from_the_shipped_weights(tmp_path):
+    from anymask.catalog import find
+    from anymask.networks.pocket import from_state_dict
+    from anymask.runtime.torch import read_state_dict
+
+    shipped = find("pocket").folder / "weights.safetensors"
+    trainer = Trainer(SMALL)
+    trainer.start_from(shipped)
+    encoder, _ = from_state_dict(read_state_dict(shipped))
+    picture = torch.randint(0, 255, (1, 64, 64, 3), dtype=torch.uint8)
+    with torch.no_grad():
+        started = trainer.average.encoder(picture.permute(0, 3, 1, 2).float())
+        for a, b in zip(encoder(picture), started, strict=True):
+            torch.testing.assert_close(a, b)
+    torch.save({"image_encoder.pos_embed": torch.zeros(2)}, tmp_path / "sam.pth")
+    with pytest.raises(WeightsError, match="does not fit pocket"):
+        trainer.start_from(tmp_path / "sam.pth")

@@ -22,7 +22,8 @@ class Input:
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """One model of the catalogue. `bytes` is the size of its weights; `bundled` the folder of a model that ships with anymask."""
+    """One model of the catalogue. `bytes` is the size of its weights; `bundled` the folder of a model that ships with
+    anymask."""
 
     name: str
     family: str
@@ -63,7 +64,9 @@ def _entry(name: str, data: dict[str, Any]) -> ModelEntry:
     return ModelEntry(name=name, **{**data, **typed})
 
 
-def models(family: str | None = None, commercial: bool | None = None, installed: bool | None = None) -> list[ModelEntry]:
+def models(
+    family: str | None = None, commercial: bool | None = None, installed: bool | None = None
+) -> list[ModelEntry]:
     """The models anymask knows, in the catalogue's order.
 
     Args:

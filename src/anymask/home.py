@@ -20,7 +20,8 @@ def home() -> Path:
 
 
 def writable_folder(name: str) -> Path | None:
-    """A folder of that name under `home()`, made if need be; None where it cannot be written, since a cache is never a must."""
+    """A folder of that name under `home()`, made if need be; None where it cannot be written, since a cache is never a
+    must."""
     folder = home() / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
