@@ -1,0 +1,102 @@
+"""Foregrounds over something else: nothing, a colour, another picture."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageColor, ImageOps
+
+from anymask.errors import ImageError
+from anymask.images import Source, read_image
+
+Background = Source | Sequence[int]
+
+
+@dataclass(frozen=True, eq=False)
+class CutOut:
+    """A foreground cut out from its picture.
+
+    Attributes:
+        rgb: uint8 `[H, W, 3]`, the foreground's colours, not multiplied by alpha.
+        alpha: float32 `[H, W]` in 0..1.
+        icc_profile, dpi: of the picture (see `anymask.images.Picture`).
+    """
+
+    rgb: np.ndarray
+    alpha: np.ndarray
+    icc_profile: bytes | None = None
+    dpi: tuple[float, float] | None = None
+
+    def image(self) -> Image.Image:
+        """The cut-out as RGBA."""
+        return self._tagged(Image.fromarray(np.dstack((self.rgb, self._mask()))))
+
+    def over(self, background: Background) -> Image.Image:
+        """The cut-out over a colour or over a picture, as RGB.
+
+        Args:
+            background: a colour as a name, "#rrggbb" or three integers in 0..255; or a picture (see
+                `anymask.images.read_image`), scaled to cover the cut-out and cropped around its centre.
+
+        Raises:
+            ImageError: it is neither.
+        """
+        height, width = self.alpha.shape
+        behind = load_background(background)
+        if isinstance(behind, tuple):
+            canvas = Image.new("RGB", (width, height), behind)
+        else:
+            canvas = ImageOps.fit(Image.fromarray(behind), (width, height), Image.Resampling.BICUBIC)
+        return self._tagged(Image.composite(Image.fromarray(self.rgb), canvas, Image.fromarray(self._mask())))
+
+    def _mask(self) -> np.ndarray:
+        return (self.alpha * np.float32(255) + np.float32(0.5)).astype(np.uint8)
+
+    def _tagged(self, image: Image.Image) -> Image.Image:
+        tags = {"icc_profile": self.icc_profile, "dpi": self.dpi}
+        image.info.update({name: value for name, value in tags.items() if value is not None})
+        return image
+
+
+def load_background(background: Background) -> tuple[int, int, int] | np.ndarray:
+    """What a background stands for (see `CutOut.over`): an RGB colour, or a picture uint8 `[H, W, 3]`.
+
+    Both are backgrounds again, so that one for many pictures is checked and read only once.
+
+    Raises:
+        ImageError: it is neither a colour nor a picture.
+    """
+    color = parse_color(background)
+    if color is not None:
+        return color
+    if isinstance(background, str | os.PathLike) and not Path(background).exists():
+        raise ImageError(f"The background {str(background)!r} is neither a colour nor a picture that exists.")
+    return read_image(background)  # type: ignore[arg-type]  # sequences of integers are colours
+
+
+def parse_color(value: object) -> tuple[int, int, int] | None:
+    """A colour's name, "#rrggbb" (what `PIL.ImageColor` knows) or three integers in 0..255 as RGB; None for pictures.
+
+    Raises:
+        ImageError: a colour that does not exist, or one that is not opaque.
+    """
+    if isinstance(value, str):
+        try:
+            red, green, blue, *alpha = ImageColor.getrgb(value)
+        except ValueError:
+            if value.startswith("#"):
+                raise ImageError(f"{value!r} is no colour; write it as '#rrggbb'.") from None
+            return None
+        if alpha and alpha[0] < 255:
+            raise ImageError(f"The background colour {value!r} is not opaque; leave its last part out.")
+        return red, green, blue
+    if not isinstance(value, list | tuple) and not (isinstance(value, np.ndarray) and value.ndim == 1):
+        return None
+    parts = list(value)
+    if len(parts) != 3 or not all(isinstance(part, int | np.integer) and 0 <= part <= 255 for part in parts):
+        raise ImageError(f"A background colour is three integers in 0..255 (red, green, blue), not {value!r}.")
+    return int(parts[0]), int(parts[1]), int(parts[2])

@@ -1,0 +1,89 @@
+"""The colours of a foreground, without the background that shines through its edges.
+
+Every pixel of a picture is I = a F + (1 - a) B. Both F and B change slowly, so they are the means of their neighbours,
+weighted by how much of either a pixel shows, and what is then missing to I is shared out between the two: blur fusion
+(Forte 2021, "Approximate fast foreground colour estimation"). In place of a wide blur and a narrow one at full size we
+take small windows from a small copy of the picture up to half its size (as Germer et al. 2020 do, "Fast multi-level
+foreground estimation"), which reaches further, costs less and is closer to the truth.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from anymask.refine import resize
+from anymask.tiles import uncertain
+
+LEVELS = (16, 11), (8, 5), (4, 5), (2, 5)  # how much smaller than the picture; the window's width there
+GUARD = 4  # pixels around the foreground that get its colours too: scaled or blurred later, it shows no fringe
+FAINT = 1e-6  # a neighbourhood with less weight than this knows less than the coarser level
+
+
+def estimate_foreground(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """The foreground's colours under a matte.
+
+    Args:
+        rgb: uint8 `[H, W, 3]`.
+        alpha: float32 `[H, W]` in 0..1.
+
+    Returns:
+        uint8 `[H, W, 3]`: the picture's colours where alpha is 1, the foreground's share of them where it is between,
+        the nearest foreground's where it is 0 within 4 pixels of something, and black elsewhere.
+    """
+    foreground, background = _smooth(rgb, alpha)
+    seen = (alpha > 0).astype(np.uint8)
+    near = cv2.dilate(seen, np.ones((2 * GUARD + 1, 2 * GUARD + 1), np.uint8))
+    result = cv2.copyTo(rgb, seen, cv2.bitwise_and(foreground, foreground, mask=near))
+    for tile in uncertain(alpha):
+        opacity = _thrice(alpha[tile])
+        shared, _ = _share(rgb[tile], opacity, foreground[tile], background[tile])
+        np.copyto(result[tile], _eight_bits(shared), where=(opacity > 0) & (opacity < 1))
+    return result
+
+
+def _smooth(rgb: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Foreground and background as smooth as they are known from small copies of the picture: uint8 `[H, W, 3]`."""
+    foreground = background = rgb
+    for scale, width in LEVELS:
+        shape = tuple(-(-side // scale) for side in alpha.shape)
+        image, matte = resize(rgb, shape), resize(alpha, shape)
+        old = resize(foreground, shape), resize(background, shape)
+        foreground, background = old[0].copy(), old[1].copy()
+        margin = width // 2
+        for tile in uncertain(matte):
+            opacity = _thrice(tile.cut(matte, margin))
+            pieces = [tile.cut(whole, margin).astype(np.float32) for whole in old]
+            shared = _share(tile.cut(image, margin), opacity, *pieces)
+            for level, new, piece, share in zip(
+                (foreground, background), shared, pieces, (opacity, 1 - opacity), strict=True
+            ):
+                level[tile] = _eight_bits(tile.inner(_mean(new, share, piece, width), margin))
+    return resize(foreground, alpha.shape), resize(background, alpha.shape)
+
+
+def _share(
+    image: np.ndarray, opacity: np.ndarray, foreground: np.ndarray, background: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """What is missing to the picture, added to foreground and background as far as a pixel shows them; `[h, w, 3]`."""
+    missing = image - (background + opacity * (foreground - background.astype(np.float32)))
+    return (
+        np.clip(foreground + opacity * missing, 0, 255),
+        np.clip(background + (1 - opacity) * missing, 0, 255),
+    )
+
+
+def _mean(colours: np.ndarray, share: np.ndarray, coarser: np.ndarray, width: int) -> np.ndarray:
+    """Colours `[h, w, 3]` averaged where they show clearly; the coarser ones where none does."""
+    weight = share * share * share
+    total = cv2.blur(weight, (width, width)) + np.float32(FAINT)
+    mean: np.ndarray = (cv2.blur(colours * weight, (width, width)) + coarser * np.float32(FAINT)) / total
+    return mean
+
+
+def _thrice(values: np.ndarray) -> np.ndarray:
+    return cv2.merge((values, values, values))
+
+
+def _eight_bits(colours: np.ndarray) -> np.ndarray:
+    return (colours + np.float32(0.5)).astype(np.uint8)

@@ -1,0 +1,46 @@
+"""The pieces of a picture where a matte is neither 0 nor 1: edges are few, and only they need work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+SIDE = 256  # even; small enough that a tile's arrays stay in the processor's cache
+
+
+class Tile(NamedTuple):
+    """Rows and columns of a picture."""
+
+    rows: slice
+    columns: slice
+
+    def cut(self, image: np.ndarray, margin: int) -> np.ndarray:
+        """The tile with a margin on all sides, even in height and width; the picture's border repeats beyond it."""
+        rows, above, below = _reach(self.rows, image.shape[0], margin)
+        columns, left, right = _reach(self.columns, image.shape[1], margin)
+        return cv2.copyMakeBorder(image[rows, columns], above, below, left, right, cv2.BORDER_REPLICATE)
+
+    def inner(self, piece: np.ndarray, margin: int) -> np.ndarray:
+        """A piece made by `cut` without its margin."""
+        height, width = self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
+        return piece[margin : margin + height, margin : margin + width]
+
+
+def uncertain(alpha: np.ndarray) -> Iterator[Tile]:
+    """The tiles of alpha float32 `[H, W]` that hold values between 0 and 1."""
+    height, width = alpha.shape
+    for top in range(0, height, SIDE):
+        for left in range(0, width, SIDE):
+            tile = Tile(slice(top, min(top + SIDE, height)), slice(left, min(left + SIDE, width)))
+            values = alpha[tile]
+            if cv2.countNonZero(values * (1 - values)):
+                yield tile
+
+
+def _reach(span: slice, size: int, margin: int) -> tuple[slice, int, int]:
+    """Along one axis: what of the tile and its margin lies inside of `size`, and how much before and behind."""
+    start, stop = span.start - margin, span.stop + (span.stop - span.start) % 2 + margin
+    return slice(max(start, 0), min(stop, size)), max(-start, 0), max(stop - size, 0)
