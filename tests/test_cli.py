@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from PIL import Image
+from pycocotools import mask as coco
 
 import anymask
 from anymask.cli import main
@@ -341,6 +342,28 @@ def test_training_does_not_write_over_a_checkpoint(run: Run, tmp_path: Path) -> 
     (tmp_path / "last.pt").write_bytes(b"days of work")
     assert "--resume" in sentence(run("train", "pocket", "--data", tmp_path, "--out", tmp_path))
     assert (tmp_path / "last.pt").read_bytes() == b"days of work"
+
+
+@pytest.mark.slow
+def test_training_leaves_weights_that_run(run: Run, tmp_path: Path, bus: Path) -> None:
+    mask = np.zeros((427, 640), np.uint8, order="F")
+    mask[110:320, 120:570] = 1
+    rle = coco.encode(mask) | {"size": [427, 640]}
+    rle["counts"] = rle["counts"].decode()
+    content = {
+        "image": {"width": 640, "height": 427},
+        "annotations": [{"segmentation": rle, "area": int(mask.sum())}],
+        "subject": rle,
+    }
+    bus.with_suffix(".json").write_text(json.dumps(content))
+    out = tmp_path / "run"
+    ran = run("train", "pocket", "--data", tmp_path, "--out", out, "--minutes", "0.001")
+    assert ran.code == 0
+    assert "1 pictures, 0 cut-outs" in ran.err
+    assert (out / "last.pt").exists()
+    ran = run("cutout", bus, "--weights", out / "pocket", "-o", tmp_path / "cut.png")
+    assert ran.code == 0
+    assert picture(tmp_path / "cut.png").shape == (427, 640, 4)
 
 
 # -- the process ------------------------------------------------------------------------------------------------------

@@ -42,6 +42,10 @@ def pocket(
     minutes: Annotated[
         float, typer.Option("--minutes", min=0, help="How long to train, the minutes before a resume included.")
     ] = 100.0,
+    weights: Annotated[
+        Path | None,
+        typer.Option("--weights", help="Begin with these (.safetensors, or a checkpoint) instead of from chance."),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")] = False,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
 ) -> None:
@@ -65,6 +69,8 @@ def pocket(
     trainer = Trainer(recipe, device)
     if resume:
         trainer.load(last)
+    elif weights:
+        trainer.start_from(weights)
     note(
         f"{len(source.records)} pictures, {len(source.cutouts)} cut-outs; training on {device} for {minutes:g} minutes"
     )
