@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 
 import anymask
-from anymask.evaluation.protocol import intersection_over_union
 from anymask import rle
+from anymask.evaluation.protocol import intersection_over_union
 from anymask.formats.sa1b import Record, read_folder
 from anymask.images import read_image
 

@@ -80,16 +80,18 @@ def cutout(
     from PIL import Image
 
     from anymask.background import BackgroundRemover
+    from anymask.compositing import load_background
     from anymask.images import encode_image, write_atomic
 
     for target in {job.target.suffix: job.target for job in todo}.values():
         encode_image(Image.new("1", (1, 1)), target.suffix)  # an unknown format is refused before the work
+    behind = None if background is None else load_background(background)
     remover = BackgroundRemover(model, device, precision, weights)
 
     def cut(source: Path | bytes, form: str) -> bytes:
         if mask_only:
             return encode_image((remover.matte(source, refine) * 255 + 0.5).astype("uint8"), form)
-        image = remover.remove(source, background, refine=refine, foreground=foreground)
+        image = remover.remove(source, behind, refine=refine, foreground=foreground)
         return encode_image(image, form, icc_profile=image.info.get("icc_profile"), dpi=image.info.get("dpi"))
 
     def cut_file(source: Path, target: Path) -> None:
