@@ -36,11 +36,12 @@ class Recipe:
     """All that decides a training run apart from the data."""
 
     minutes: float = 105.0
-    stages: tuple[Stage, ...] = (Stage(0.35, 256, 16), Stage(0.65, 384, 10), Stage(1.0, 512, 6))
-    prompts: int = 8  # masks a picture
+    stages: tuple[Stage, ...] = (Stage(0.35, 256, 16), Stage(0.78, 384, 12), Stage(1.0, 512, 6))
+    prompts: int = 5  # masks a picture
     rounds: tuple[float, ...] = (0.4, 0.35, 0.25)  # chance of 1, 2, 3 rounds of prompting
-    corrected: int = 4  # of a picture's masks that go on to the next round
-    box_share: float = 0.45
+    corrected: int = 3  # of a picture's masks that go on to the next round
+    box_share: float = 0.5
+    subject_weight: float = 4.0
     learning_rate: float = 1.2e-3
     weight_decay: float = 0.05
     clip: float = 1.0
@@ -228,7 +229,8 @@ class Trainer:
         target, weight = batch.subject[owner], batch.weight[owner]
         iou = intersection_over_union(masks[:, 0].detach(), target, weight)
         self._track("subject", iou)
-        return 1.5 * subject_loss(masks[:, 0], target, weight).mean() + (scores[:, 0] - iou).square().mean()
+        loss = subject_loss(masks[:, 0], target, weight) + (scores[:, 0] - iou).square()
+        return self.recipe.subject_weight * loss.mean()
 
     # -- book-keeping ------------------------------------------------------------------------------------------
 

@@ -164,4 +164,4 @@ def _keeps_subject(subject: np.ndarray, placed: np.ndarray, matrix: np.ndarray) 
     unit = 255 if subject.max() > 1 else 1
     whole = float(subject.sum(dtype=np.int64)) / unit * abs(matrix[0, 0] * matrix[1, 1])
     left = float(placed.sum(dtype=np.int64)) / 255
-    return left > 0.7 * whole and left > 0.02 * placed.size
+    return left > 0.4 * whole and left > 0.03 * placed.size

@@ -24,13 +24,13 @@ class SceneSource:
     records: Sequence[Record]
     cutouts: Sequence[Path] = ()
     set_weights: dict[str, float] = field(default_factory=dict)
-    composite_share: float = 0.22
+    composite_share: float = 0.3
     shapes_share: float = 0.08
 
     def __post_init__(self) -> None:
         weights = np.array([self.set_weights.get(_set_of(r), 1.0) for r in self.records])
         self._chances = weights / weights.sum()
-        self._things = [r for r in self.records if any(a.role == "object" for a in r.annotations)]
+        self._things = [r for r in self.records if r.subject or any(a.role == "object" for a in r.annotations)]
 
     @classmethod
     def from_folders(
@@ -109,10 +109,12 @@ def photograph(record: Record, rng: np.random.Generator) -> Scene:
 def _thing_of(record: Record, rng: np.random.Generator) -> np.ndarray | None:
     """One object of another picture as RGBA, its edge softened and drawn in a little; None where it is too small to be
     worth it."""
-    things = [a for a in record.annotations if a.role == "object" and a.area > 900]
+    things = [a.rle for a in record.annotations if a.role == "object" and a.area > 900]
+    if record.subject is not None and (not things or rng.random() < 0.5):
+        things = [record.subject]
     if not things:
         return None
-    mask = _decode(things[int(rng.integers(len(things)))].rle)
+    mask = _decode(things[int(rng.integers(len(things)))])
     x, y, width, height = cv2.boundingRect(mask)
     cut = slice(y, y + height), slice(x, x + width)
     alpha = cv2.GaussianBlur(
@@ -124,7 +126,8 @@ def _thing_of(record: Record, rng: np.random.Generator) -> np.ndarray | None:
 def paste(scene: Scene, rgba: np.ndarray, rng: np.random.Generator) -> None:
     """Lay a cut-out over the scene, in place: sometimes with a shadow, turned, out of focus. Hidden masks shrink."""
     height, width = scene.image.shape[:2]
-    size = np.exp(rng.uniform(np.log(0.08), np.log(0.75))) * max(height, width)
+    share = rng.uniform(0.35, 0.95) if rng.random() < 0.5 else np.exp(rng.uniform(np.log(0.08), np.log(0.4)))
+    size = share * max(height, width)
     scale = min(size / max(rgba.shape[:2]), 2.5)
     angle = rng.normal(0, 15)
     x, y = rng.uniform(0.1, 0.9) * width, rng.uniform(0.1, 0.9) * height
@@ -156,10 +159,10 @@ def paste(scene: Scene, rgba: np.ndarray, rng: np.random.Generator) -> None:
     scene.roles = [r for _, r in kept] + ["object"]
     if scene.ignore is not None:
         scene.ignore = scene.ignore * visible
-    share = float(covered.mean())
-    if scene.subject is not None and share < 0.04:
+    area = float(covered.mean())
+    if scene.subject is not None and area < 0.04:
         scene.subject = scene.subject * visible
-    elif scene.subject is not None or share > 0.08:
+    elif scene.subject is not None or area > 0.08:
         before = scene.subject if scene.subject is not None else np.zeros_like(alpha)
         before = before * np.uint8(255) if before.max() == 1 else before
         scene.subject = np.maximum(before * visible, alpha)
