@@ -69,8 +69,9 @@ def test_a_sample_keeps_picture_mask_and_prompts_together():
 
 def test_a_cut_subject_is_no_subject():
     rng = np.random.default_rng(0)
-    flags = {make_sample(disc_scene(), 128, 1, rng).has_subject for _ in range(40)}
-    assert flags == {True, False}
+    large = disc_scene(radius=119)
+    samples = [make_sample(large, 64, 1, rng) for _ in range(150)]
+    assert {sample.has_subject for sample in samples} == {True, False}
 
 
 def test_a_scene_without_a_usable_mask_gives_no_sample():
