@@ -111,25 +111,30 @@ def picture(data: bytes | Path) -> np.ndarray:
         return np.array(image)
 
 
+def alike(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two pictures are the same but for the last bit of floating-point sums."""
+    difference = np.abs(one.astype(int) - other)
+    return one.shape == other.shape and difference[..., -1].max() <= 1 and difference.mean() < 0.01
+
+
 @pytest.mark.usefixtures("loaded")
 def test_a_cutout_lies_beside_its_picture(run: Run, bus: Path, remover: anymask.BackgroundRemover) -> None:
     target = bus.with_name("bus.cutout.png")
     assert run("cutout", bus) == (0, "", f"{target}: the cut-out\n")
     written = picture(target)
     assert written.shape == (427, 640, 4)
-    assert np.array_equal(written, np.array(remover.remove(bus)))
+    assert alike(written, np.array(remover.remove(bus)))
     assert run("cutout", bus).code == 0, "a lone picture is done again"
 
 
 @pytest.mark.usefixtures("loaded")
 def test_matte_and_switches(run: Run, bus: Path, remover: anymask.BackgroundRemover) -> None:
     assert run("cutout", bus, "--mask-only", "--no-refine").code == 0
-    assert np.array_equal(
-        picture(bus.with_name("bus.matte.png")), (remover.matte(bus, refine=False) * 255 + 0.5).astype(np.uint8)
-    )
+    matte = (remover.matte(bus, refine=False) * 255 + 0.5).astype(np.uint8)
+    assert np.array_equal(picture(bus.with_name("bus.matte.png")), matte)
     target = bus.with_name("plain.png")
     assert run("cutout", bus, "--no-foreground", "-o", target).code == 0
-    assert np.array_equal(picture(target), np.array(remover.remove(bus, foreground=False)))
+    assert alike(picture(target), np.array(remover.remove(bus, foreground=False)))
 
 
 @pytest.mark.usefixtures("loaded")
