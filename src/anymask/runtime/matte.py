@@ -10,7 +10,10 @@ from anymask.runtime.resize import resize_to_input
 
 
 class SubjectMatte:
-    """The subject of a picture, asked of a promptable network (see `runtime.engine.MatteEngine`)."""
+    """The subject of a picture, asked of a promptable network (see `runtime.engine.MatteEngine`).
+
+    It is asked twice, the second time with its first answer as the mask prompt, which is how it was trained.
+    """
 
     def __init__(self, engine: SegmentEngine) -> None:
         self.spec: ModelEntry = engine.spec
@@ -21,7 +24,8 @@ class SubjectMatte:
         placement = Placement.letterbox(rgb.shape[0], rgb.shape[1], side)
         embedding = self._engine.encode(resize_to_input(rgb, placement))
         prompt = np.zeros((1, 1, 2), np.float32), np.full((1, 1), SUBJECT)
-        logits = self._engine.decode(embedding, *prompt)[0][0, 0]
+        guess = self._engine.decode(embedding, *prompt)[0][:, 0]
+        logits = self._engine.decode(embedding, *prompt, guess)[0][0, 0]
         probabilities = 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
         # The picture may end inside a cell of the grid: resample so that the result's cells cover just the picture.
         height, width = placement.input_height * grid / side, placement.input_width * grid / side

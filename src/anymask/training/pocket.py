@@ -6,7 +6,7 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ class Recipe:
     """All that decides a training run apart from the data."""
 
     minutes: float = 105.0
-    stages: tuple[Stage, ...] = (Stage(0.35, 256, 16), Stage(0.78, 384, 12), Stage(1.0, 512, 6))
+    stages: tuple[Stage, ...] = (Stage(0.4, 256, 16), Stage(0.7, 320, 16), Stage(0.9, 448, 8), Stage(1.0, 512, 6))
     prompts: int = 5  # masks a picture
     rounds: tuple[float, ...] = (0.4, 0.35, 0.25)  # chance of 1, 2, 3 rounds of prompting
     corrected: int = 3  # of a picture's masks that go on to the next round
@@ -222,15 +222,18 @@ class Trainer:
         return (single_share * losses[:, 0] + several_share * losses[:, 1:].amin(1)).mean() + score_loss
 
     def _subject_loss(self, features: Sequence[Tensor], batch: Batch) -> Tensor:
+        """Ask for the subject, then once more with the answer as the mask prompt, as at inference."""
         owner = batch.has_subject.nonzero()[:, 0]
-        masks, scores = self._predict(
-            features, owner, subject_prompts(len(owner), batch.subject.shape[-1], self.device)
-        )
         target, weight = batch.subject[owner], batch.weight[owner]
-        iou = intersection_over_union(masks[:, 0].detach(), target, weight)
+        prompts = subject_prompts(len(owner), batch.subject.shape[-1], self.device)
+        loss = torch.zeros((), device=self.device)
+        for _ in range(2):
+            masks, scores = self._predict(features, owner, prompts)
+            iou = intersection_over_union(masks[:, 0].detach(), target, weight)
+            loss = loss + (subject_loss(masks[:, 0], target, weight) + (scores[:, 0] - iou).square()).mean()
+            prompts = replace(prompts, mask=masks[:, 0].detach(), has_mask=torch.ones_like(prompts.has_mask))
         self._track("subject", iou)
-        loss = subject_loss(masks[:, 0], target, weight) + (scores[:, 0] - iou).square()
-        return self.recipe.subject_weight * loss.mean()
+        return 0.5 * self.recipe.subject_weight * loss
 
     # -- book-keeping ------------------------------------------------------------------------------------------
 
