@@ -243,3 +243,28 @@ def test_a_run_can_start_from_the_shipped_weights(tmp_path):
     torch.save({"image_encoder.pos_embed": torch.zeros(2)}, tmp_path / "sam.pth")
     with pytest.raises(WeightsError, match="does not fit pocket"):
         trainer.start_from(tmp_path / "sam.pth")
+
+
+def test_calibration_undoes_a_shift_and_a_veil(data):
+    """A model whose logits are right but faint and too low gets a positive bias and a gain."""
+    from anymask.formats.sa1b import read_folder
+    from anymask.training.calibration import calibrate
+
+    class Faint:
+        def logits(self, rgb):
+            disc = cv2.resize((rgb[..., 0] > 140).astype(np.float32), (80, 60), interpolation=cv2.INTER_AREA)
+            return disc * 2 - 2  # 0 inside, -2 outside
+
+    found = calibrate(Faint(), read_folder(data))
+    assert found.bias > 0.5 and found.gain >= 2
+    assert found.iou > 0.95 and found.error < 0.1
+
+
+def test_calibration_on_the_command_line(data):
+    from typer.testing import CliRunner
+
+    from anymask.cli import app
+
+    result = CliRunner().invoke(app, ["train", "calibrate", "--data", str(data), "--limit", "3"])
+    assert result.exit_code == 0
+    assert result.output.startswith("gain ")

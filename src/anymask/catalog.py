@@ -21,6 +21,14 @@ class Input:
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """alpha = sigmoid(gain * (logit + bias)): how a model's logits for the subject become a matte."""
+
+    gain: float = 1.0
+    bias: float = 0.0
+
+
+@dataclass(frozen=True)
 class ModelEntry:
     """One model of the catalogue. `bytes` is the size of its weights; `bundled` the folder of a model that ships with
     anymask."""
@@ -37,6 +45,7 @@ class ModelEntry:
     mask_side: int
     batch: int
     everything: dict[str, float] = field(default_factory=dict, hash=False)
+    subject: Calibration = Calibration()
 
     @property
     def folder(self) -> Path:
@@ -60,6 +69,7 @@ def _entry(name: str, data: dict[str, Any]) -> ModelEntry:
     typed = {
         "input": Input(picture["side"], picture["fit"], tuple(picture["padding"])),
         "tasks": tuple(data["tasks"]),
+        "subject": Calibration(**data.get("subject", {})),
     }
     return ModelEntry(name=name, **{**data, **typed})
 

@@ -80,6 +80,30 @@ def pocket(
     note(f"{out / 'pocket'}: the weights; try them with --weights")
 
 
+@app.command("calibrate")
+def calibrate(
+    data: Annotated[
+        list[Path],
+        typer.Option("--data", help="As for training; pictures with a subject are used.", show_default=False),
+    ],
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="The folder an export wrote; by default what is on board.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many pictures at most.")] = 200,
+) -> None:
+    """Find the gain and bias of the subject's matte on labelled pictures, for `subject` in catalog.toml."""
+    from anymask.formats.sa1b import read_folder
+    from anymask.runtime import load_segment_engine
+    from anymask.runtime.matte import SubjectMatte
+    from anymask.training.calibration import calibrate as fit
+
+    records = [record for folder in data for record in read_folder(folder)]
+    found = fit(SubjectMatte(load_segment_engine("pocket", weights=weights)), records, limit)
+    typer.echo(
+        f"gain {found.gain:g}, bias {found.bias:g}: mean IoU {found.iou:.3f}, mean absolute error {found.error:.3f}"
+    )
+
+
 @contextmanager
 def _watch(minutes: float) -> Iterator[Callable[["Report"], None]]:
     """A live line with the running IoUs; where nobody watches, one line a minute."""

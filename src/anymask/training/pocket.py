@@ -35,7 +35,7 @@ class Stage:
 class Recipe:
     """All that decides a training run apart from the data."""
 
-    minutes: float = 105.0
+    minutes: float = 117.0
     stages: tuple[Stage, ...] = (Stage(0.4, 256, 16), Stage(0.7, 320, 16), Stage(0.9, 448, 8), Stage(1.0, 512, 6))
     prompts: int = 5  # masks a picture
     rounds: tuple[float, ...] = (0.4, 0.35, 0.25)  # chance of 1, 2, 3 rounds of prompting
