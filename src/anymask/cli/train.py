@@ -63,7 +63,7 @@ def pocket(
     from anymask.training.scenes import SceneSource
 
     recipe = Recipe(minutes=minutes)
-    source = SceneSource.from_folders(data, recipe.set_weights, recipe.held_out)
+    source = SceneSource.from_folders(data, recipe.set_weights, recipe.held_out, recipe.whole_sets)
     if device == "auto":
         device = "cuda" if is_available("cuda") else "cpu"
     trainer = Trainer(recipe, device)

@@ -37,9 +37,9 @@ class Recipe:
 
     minutes: float = 117.0
     stages: tuple[Stage, ...] = (Stage(0.4, 256, 16), Stage(0.7, 320, 16), Stage(0.9, 448, 8), Stage(1.0, 512, 6))
-    prompts: int = 5  # masks a picture
-    rounds: tuple[float, ...] = (0.4, 0.35, 0.25)  # chance of 1, 2, 3 rounds of prompting
-    corrected: int = 3  # of a picture's masks that go on to the next round
+    prompts: int = 3  # masks a picture
+    rounds: tuple[float, ...] = (0.5, 0.3, 0.2)  # chance of 1, 2, 3 rounds of prompting
+    corrected: int = 2  # of a picture's masks that go on to the next round
     box_share: float = 0.5
     subject_weight: float = 4.0
     learning_rate: float = 1.2e-3
@@ -61,6 +61,7 @@ class Recipe:
             "granular": 0.4,
         }
     )
+    whole_sets: tuple[str, ...] = ("pantry",)  # see SceneSource
     held_out: tuple[str, ...] = ("000000000030", "000000000471", "000000423617")  # stems: the package's sample pictures
 
 

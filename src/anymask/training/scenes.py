@@ -18,12 +18,20 @@ SMALLEST_SHARE = 1 / 20_000  # of the picture; masks below are not worth a promp
 
 @dataclass
 class SceneSource:
-    """Draws scenes. `set_weights` multiplies the chance of a data set's pictures; cut-outs are RGBA pictures to
-    paste."""
+    """Draws scenes.
+
+    Attributes:
+        records: labelled pictures.
+        cutouts: RGBA pictures to paste.
+        set_weights: by folder name, multiplies the chance of a data set's pictures.
+        whole_sets: folder names of sets without subjects in whose pictures the large objects are what the picture shows.
+        composite_share, shapes_share: of pictures with things pasted in, and of layered shapes.
+    """
 
     records: Sequence[Record]
     cutouts: Sequence[Path] = ()
     set_weights: dict[str, float] = field(default_factory=dict)
+    whole_sets: Sequence[str] = ()
     composite_share: float = 0.3
     shapes_share: float = 0.08
 
@@ -34,7 +42,11 @@ class SceneSource:
 
     @classmethod
     def from_folders(
-        cls, roots: Sequence[str | Path], set_weights: dict[str, float], held_out: Sequence[str] = ()
+        cls,
+        roots: Sequence[str | Path],
+        set_weights: dict[str, float],
+        held_out: Sequence[str] = (),
+        whole_sets: Sequence[str] = (),
     ) -> "SceneSource":
         """Read every SA-1B style folder under the roots; RGBA WebP or PNG files without JSON become cut-outs.
 
@@ -47,14 +59,17 @@ class SceneSource:
             for path in sorted(Path(root).rglob("*"))
             if path.suffix in (".webp", ".png") and not path.with_suffix(".json").exists()
         ]
-        return cls(records, cutouts, set_weights)
+        return cls(records, cutouts, set_weights, whole_sets)
 
     def draw(self, rng: np.random.Generator) -> Scene:
         """One scene at its own size."""
         kind = rng.random()
         if kind < self.shapes_share:
             return layered_shapes(rng)
-        scene = photograph(self.records[int(rng.choice(len(self.records), p=self._chances))], rng)
+        record = self.records[int(rng.choice(len(self.records), p=self._chances))]
+        scene = photograph(record, rng)
+        if scene.subject is None and _set_of(record) in self.whole_sets:
+            scene.subject = _large_objects(scene)
         if kind < self.shapes_share + self.composite_share:
             for _ in range(int(rng.integers(1, 4))):
                 self._paste_something(scene, rng)
@@ -104,6 +119,17 @@ def photograph(record: Record, rng: np.random.Generator) -> Scene:
         None if record.subject is None else _decode(record.subject),
         None if record.ignore is None else _decode(record.ignore),
     )
+
+
+def _large_objects(scene: Scene) -> np.ndarray | None:
+    """The union of the objects over 5% of the picture, if it covers 10 to 80%."""
+    pixels = scene.image.shape[0] * scene.image.shape[1]
+    pairs = zip(scene.masks, scene.roles, strict=True)
+    large = [mask for mask, role in pairs if role == "object" and int(mask.sum()) > 0.05 * pixels]
+    if not large:
+        return None
+    union: np.ndarray = np.maximum.reduce(large)
+    return union if 0.1 * pixels < int(union.sum()) < 0.8 * pixels else None
 
 
 def _thing_of(record: Record, rng: np.random.Generator) -> np.ndarray | None:
