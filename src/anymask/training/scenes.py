@@ -24,7 +24,7 @@ class SceneSource:
         records: labelled pictures.
         cutouts: RGBA pictures to paste.
         set_weights: by folder name, multiplies the chance of a data set's pictures.
-        whole_sets: folder names of sets without subjects in whose pictures the large objects are what the picture shows.
+        whole_sets: folder names of sets without subjects whose pictures show their large objects.
         composite_share, shapes_share: of pictures with things pasted in, and of layered shapes.
     """
 
