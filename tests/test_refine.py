@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anymask import tiles
-from anymask.refine import refine_matte, resize
+from anymask.refine import refine_matte, resize, without_specks
 
 
 def sad(matte: np.ndarray, alpha: np.ndarray) -> float:
@@ -119,3 +119,14 @@ def test_resize_is_bilinear_with_half_pixel_centres_and_averages_areas() -> None
     row = np.array([[0, 1]], np.float32)
     np.testing.assert_allclose(resize(row, (1, 4)), [[0, 0.25, 0.75, 1]])
     np.testing.assert_allclose(resize(np.array([[0, 1, 1, 1]], np.float32), (1, 2)), [[0.5, 1]])
+
+
+def test_specks_go_and_several_subjects_stay() -> None:
+    matte = np.zeros((60, 80), np.float32)
+    matte[5:45, 5:35] = 1
+    matte[20:40, 45:60] = 0.8  # a fifth of the first
+    matte[50:53, 70:74] = 0.9  # one in a hundred
+    cleaned = without_specks(matte)
+    assert (cleaned[:46, :61] == matte[:46, :61]).all()
+    assert (cleaned[46:] == 0).all()
+    assert (without_specks(np.zeros((3, 4), np.float32)) == 0).all()

@@ -12,7 +12,7 @@ from anymask.catalog import ModelEntry
 from anymask.compositing import Background, CutOut
 from anymask.foreground import estimate_foreground
 from anymask.images import Picture, Source, read_picture
-from anymask.refine import refine_matte, resize
+from anymask.refine import refine_matte, resize, without_specks
 from anymask.runtime import load_matte_engine
 from anymask.runtime.engine import MatteEngine
 
@@ -50,8 +50,8 @@ class BackgroundRemover:
         Args:
             picture: a path, bytes, file object, PIL image or array (see `anymask.images.read_picture`). Where it is
                 transparent, so is the matte.
-            refine: let edges follow the picture's (see `anymask.refine`); else the network's own map, enlarged
-                bilinearly.
+            refine: leave specks out and let edges follow the picture's (see `anymask.refine`); else the network's own
+                map, enlarged bilinearly.
 
         Returns:
             float32 `[H, W]` in 0..1, of the picture's size.
@@ -90,7 +90,7 @@ class BackgroundRemover:
 
     def _matte(self, picture: Picture, refine: bool) -> np.ndarray:
         coarse = self.engine.matte(picture.rgb)
-        alpha = refine_matte(coarse, picture.rgb) if refine else resize(coarse, picture.rgb.shape)
+        alpha = refine_matte(without_specks(coarse), picture.rgb) if refine else resize(coarse, picture.rgb.shape)
         if picture.alpha is None:
             return alpha
         both: np.ndarray = np.minimum(alpha, picture.alpha / np.float32(255))

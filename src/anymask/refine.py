@@ -19,6 +19,8 @@ import numpy as np
 from anymask.tiles import uncertain
 
 CERTAIN = 0.03  # what is closer than this to 0 or 1, of the network's matte or of ours, is taken to be there
+SPECK = 0.03  # of the largest piece's weight
+PIECE = 0.3  # a matte below this holds no pieces together
 NOISE = 1e-4  # variance of a colour channel (of 0..1) that says nothing
 TRUST = 0.3, 0.8  # R2 from which the colours count, and from which they decide
 PRIOR = 5.0  # the share of the colours is at most this times a (1 - a): what is nearly certain moves little
@@ -43,6 +45,20 @@ def refine_matte(matte: np.ndarray, rgb: np.ndarray) -> np.ndarray:
         width = WIDTHS[min(step, len(WIDTHS) - 1)]
         alpha = _follow(resize(alpha, guide.shape), resize(hardness, guide.shape), guide, width)
     return _certain(resize(alpha, rgb.shape))
+
+
+def without_specks(matte: np.ndarray) -> np.ndarray:
+    """A network's matte float32 `[h, w]` without what lies apart and weighs under 3% of its largest piece.
+
+    Several subjects stay; a bright leaf in a corner goes.
+    """
+    count, pieces = cv2.connectedComponents((matte > PIECE).astype(np.uint8))
+    weights = np.bincount(pieces.ravel(), matte.ravel(), count)
+    weights[0] = 0
+    small = weights < SPECK * weights.max()
+    small[0] = False
+    veil = cv2.dilate(small[pieces].astype(np.uint8), np.ones((9, 9), np.uint8)).astype(bool)
+    return np.where(veil & (small[pieces] | (pieces == 0)), np.float32(0), matte)
 
 
 def resize(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
