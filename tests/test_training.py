@@ -182,7 +182,6 @@ SMALL = Recipe(
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork.*:DeprecationWarning")
 def test_a_short_run_learns_and_resumes(data, tmp_path):
     torch.manual_seed(0)
     source = SceneSource.from_folders([data], {})

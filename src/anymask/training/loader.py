@@ -14,6 +14,8 @@ from anymask.training.augment import vary_look
 from anymask.training.samples import Sample, make_sample
 from anymask.training.scenes import SceneSource
 
+WORKERS = multiprocessing.get_context("spawn")  # a forked worker waits for ever on OpenCV's threads of the parent
+
 
 @dataclass
 class Batch:
@@ -50,8 +52,8 @@ class Batch:
 class _Stream(IterableDataset[Batch]):
     def __init__(self, source: SceneSource, prompts: int, seed: int, side: int, batch: int) -> None:
         self.source, self.prompts, self.seed = source, prompts, seed
-        self.side = multiprocessing.Value("i", side)
-        self.batch = multiprocessing.Value("i", batch)
+        self.side = WORKERS.Value("i", side)
+        self.batch = WORKERS.Value("i", batch)
 
     def __iter__(self) -> Iterator[Batch]:
         cv2.setNumThreads(1)
@@ -75,7 +77,11 @@ class BatchLoader:
     def __init__(self, source: SceneSource, prompts: int, seed: int, side: int, batch: int, workers: int = 1) -> None:
         self._stream = _Stream(source, prompts, seed, side, batch)
         self._loader = DataLoader(
-            self._stream, batch_size=None, num_workers=workers, prefetch_factor=3 if workers else None
+            self._stream,
+            batch_size=None,
+            num_workers=workers,
+            prefetch_factor=3 if workers else None,
+            multiprocessing_context=WORKERS if workers else None,
         )
 
     def resize(self, side: int, batch: int) -> None:
