@@ -53,8 +53,8 @@ def main() -> None:
     segmenter, remover = anymask.Segmenter("pocket"), anymask.BackgroundRemover("pocket")
     street, bus = ASSETS / "street.jpg", ASSETS / "bus.jpg"
     on_street, on_bus = segmenter.encode(street), segmenter.encode(bus)
-    click = on_street.predict(points=[(195, 345)]).best.overlay(street)
-    box = on_street.predict(box=(153, 108, 446, 338)).overlay(street)
+    click = on_bus.predict(points=[(430, 240)]).best.overlay(bus)
+    box = on_bus.predict(box=(118, 108, 574, 322)).overlay(bus)
     pictures = {
         "cutout": cutout(remover, ASSETS / "flowers.jpg"),
         "prompts": side_by_side(click, box),
