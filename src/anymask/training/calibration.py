@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from anymask import rle
+from anymask.evaluation.protocol import intersection_over_union
 from anymask.formats.sa1b import Record
 from anymask.images import read_image
 from anymask.runtime.matte import SubjectMatte
@@ -41,7 +42,9 @@ def calibrate(model: SubjectMatte, records: Sequence[Record], limit: int = 200, 
     labelled = [record for record in records if record.subject is not None]
     order = np.random.default_rng(seed).permutation(len(labelled))[:limit]
     pairs = [_pair(model, labelled[i]) for i in order]
-    ious = [np.mean([_iou(logits > -bias, truth > 0.5) for logits, truth in pairs]) for bias in BIASES]
+    ious = [
+        np.mean([intersection_over_union(logits > -bias, truth > 0.5) for logits, truth in pairs]) for bias in BIASES
+    ]
     bias = float(BIASES[int(np.argmax(ious))])
     errors = [
         np.mean([np.abs(1 / (1 + np.exp(-gain * (logits + bias))) - truth).mean() for logits, truth in pairs])
@@ -57,8 +60,3 @@ def _pair(model: SubjectMatte, record: Record) -> tuple[np.ndarray, np.ndarray]:
     logits = model.logits(read_image(record.path))
     truth = np.ascontiguousarray(rle.decode(record.subject), np.float32)
     return logits, cv2.resize(truth, logits.shape[::-1], interpolation=cv2.INTER_AREA)
-
-
-def _iou(a: np.ndarray, b: np.ndarray) -> float:
-    union = int(np.count_nonzero(a | b))
-    return int(np.count_nonzero(a & b)) / union if union else 1.0
