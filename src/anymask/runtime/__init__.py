@@ -3,6 +3,8 @@
 The engines themselves are imported when one is chosen, so that this package costs nothing to import.
 """
 
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from anymask.catalog import ModelEntry, find
@@ -89,9 +91,8 @@ def _cpu_precision(precision: str) -> str:
 
 def _has_torch_device(device: str) -> bool:
     """Whether torch is installed with a device of this kind, without importing torch where no such device can be."""
-    from importlib.util import find_spec
-
-    if device == "cuda" and not Path("/proc/driver/nvidia").exists() and not _windows():
+    drivers = ("/proc/driver/nvidia", "/dev/dxg")  # Linux itself, and under Windows
+    if sys.platform == "linux" and device == "cuda" and not any(Path(driver).exists() for driver in drivers):
         return False
     if find_spec("torch") is None:
         return False
@@ -100,9 +101,3 @@ def _has_torch_device(device: str) -> bool:
     except MissingExtraError:
         return False
     return is_available(device)
-
-
-def _windows() -> bool:
-    import sys
-
-    return sys.platform == "win32"
