@@ -21,7 +21,7 @@ def test_filters():
 
 def test_the_stated_size_of_a_bundled_model_is_that_of_its_files():
     for entry in models(installed=True):
-        assert entry.bytes == sum(path.stat().st_size for path in entry.folder.iterdir())
+        assert entry.bytes == sum(path.stat().st_size for path in entry.path.iterdir())
 
 
 def test_an_unknown_name_is_answered_with_the_nearest():

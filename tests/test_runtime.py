@@ -4,17 +4,18 @@ import os
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from anymask.catalog import find
+from anymask.catalog import PromptRules, find
 from anymask.errors import MissingExtraError, ModelError, WeightsError
 from anymask.images import read_image
 from anymask.placement import Placement
 from anymask.runtime import load_matte_engine, load_segment_engine
-from anymask.runtime.engine import padded_picture, prompt_inputs
+from anymask.runtime.engine import padded_picture, prompt_points
 from anymask.runtime.openvino import has_native_bf16
 from anymask.runtime.resize import resize_to_input
 
@@ -96,7 +97,7 @@ def test_an_unavailable_device_is_refused():
 def test_torch_missing_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.delitem(sys.modules, "anymask.runtime.torch", raising=False)
-    weights = find("pocket").folder / "weights.safetensors"
+    weights = find("pocket").path / "weights.safetensors"
     with pytest.raises(MissingExtraError, match=r"anymask\[torch\]"):
         load_segment_engine("pocket", weights=weights)
 
@@ -143,9 +144,19 @@ def test_inputs_are_padded_with_the_models_colour():
     assert (padded[0, :2, :3] == 9).all() and tuple(padded[0, 2, 3]) == spec.input.padding
 
 
-def test_a_mask_alone_is_a_prompt_without_points():
-    coords, labels, mask, given = prompt_inputs(
-        find("pocket"), np.zeros((2, 0, 2)), np.zeros((2, 0)), np.ones((2, 128, 128))
-    )
-    assert coords.shape == (2, 1, 2) and labels.tolist() == [[-1], [-1]]
-    assert mask.dtype == np.float32 and given.tolist() == [1, 1]
+@pytest.mark.parametrize(
+    ("rule", "labels", "padded"),
+    [
+        ("alone", [], [-1]),
+        ("alone", [1, 0], [1, 0]),
+        ("after_points", [], []),
+        ("after_points", [1, 0], [1, 0, -1]),
+        ("after_points", [1, 2, 3], [1, 2, 3]),
+        ("never", [1], [1]),
+    ],
+)
+def test_a_padding_point_is_added_as_the_network_wants_it(rule, labels, padded):
+    spec = replace(find("pocket"), prompts=PromptRules(padding_point=rule))
+    coords, given = prompt_points(spec, np.ones((2, len(labels), 2)), np.array([labels] * 2).reshape(2, -1))
+    assert given.tolist() == [padded] * 2
+    assert coords.shape == (2, len(padded), 2) and coords.dtype == given.dtype == np.float32

@@ -214,15 +214,21 @@ def test_an_export_runs_without_torch_and_agrees_with_it(tmp_path):
 
     torch.manual_seed(0)
     folder = write_artefact(Pocket().eval(), tmp_path / "artefact")
-    assert sorted(p.name for p in folder.iterdir()) == ["decoder.xml", "encoder.xml", "weights.safetensors"]
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "decoder.xml",
+        "encoder.xml",
+        "masked.xml",
+        "weights.safetensors",
+    ]
     picture = np.random.default_rng(0).integers(0, 255, (300, 400, 3), np.uint8)
     fast = Segmenter("pocket", device="cpu", precision="fp32", weights=folder).encode(picture)
     slow = Segmenter("pocket", device="cpu", precision="fp32", weights=folder / "weights.safetensors").encode(picture)
     for a, b in zip(fast.embedding, slow.embedding, strict=True):
         assert np.abs(a - b).max() < 0.02 * b.std()
     prompt = {"points": [(100, 100), (50, 20)], "labels": [1, 0], "box": (40, 30, 300, 200)}
-    a, b = fast.predict(**prompt), slow.predict(**prompt)
-    assert np.abs(a.logits - b.logits).max() < 0.05 * b.logits.std()
+    for more in ({}, {"mask": np.random.default_rng(1).normal(size=(128, 128)).astype(np.float32)}):
+        a, b = fast.predict(**prompt, **more), slow.predict(**prompt, **more)
+        assert np.abs(a.logits - b.logits).max() < 0.05 * b.logits.std()
 
 
 def test_a_run_can_start_from_the_shipped_weights(tmp_path):
@@ -230,10 +236,10 @@ def test_a_run_can_start_from_the_shipped_weights(tmp_path):
     from anymask.networks.pocket import from_state_dict
     from anymask.runtime.torch import read_state_dict
 
-    shipped = find("pocket").folder / "weights.safetensors"
+    shipped = find("pocket").path / "weights.safetensors"
     trainer = Trainer(SMALL)
     trainer.start_from(shipped)
-    encoder, _ = from_state_dict(read_state_dict(shipped))
+    encoder = from_state_dict(read_state_dict(shipped)).encoder
     picture = torch.randint(0, 255, (1, 64, 64, 3), dtype=torch.uint8)
     with torch.no_grad():
         started = trainer.average.encoder(picture.permute(0, 3, 1, 2).float())

@@ -9,15 +9,51 @@ from pathlib import Path
 from typing import Any
 
 from anymask.errors import ModelError
+from anymask.home import home
 
 
 @dataclass(frozen=True)
 class Input:
-    """What a network wants to see: a square of `side` pixels; `fit` letterbox or stretch; `padding` RGB in 0..255."""
+    """What a network wants to see: a square of `side` pixels.
+
+    `fit` is letterbox or stretch, `resize` one of the ways of `runtime/resize.py`, `padding` the RGB colour, 0 to 255,
+    that fills the rest: whole numbers for a network that takes uint8, fractions for one that takes float32.
+    """
 
     side: int
     fit: str
-    padding: tuple[int, int, int]
+    padding: tuple[float, float, float]
+    resize: str = "area"
+
+
+@dataclass(frozen=True)
+class PromptRules:
+    """How a network wants its prompts.
+
+    `padding_point` says when a point without effect is added: after_points (after the points, when there is no box),
+    alone (when there is nothing else) or never; `max_points` how many points it reads, the box's two corners
+    included; `mask` whether it takes an earlier mask.
+    """
+
+    padding_point: str = "never"
+    max_points: int | None = None
+    mask: bool = True
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where a model's official checkpoint is published, and how to know it: one of the three hashes is given.
+
+    `file` is its name on disk. `git_blob` is git's own hash of a file (SHA-1 of "blob SIZE\\0" and the content).
+    `zipped` says that the address holds a zip archive with the checkpoint in it; the hash is then the archive's.
+    """
+
+    address: str
+    file: str
+    sha256: str = ""
+    md5: str = ""
+    git_blob: str = ""
+    zipped: bool = False
 
 
 @dataclass(frozen=True)
@@ -30,8 +66,12 @@ class Calibration:
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """One model of the catalogue. `bytes` is the size of its weights; `bundled` the folder of a model that ships with
-    anymask."""
+    """One model of the catalogue.
+
+    `family` and `variant` say which network it is, `bytes` how large its weights are. A model either ships with anymask
+    (`bundled` is its folder) or is published (`weights`). `enlarge` is how masks become as large as the picture:
+    bilinear in SAM's two steps, or bicubic in one.
+    """
 
     name: str
     family: str
@@ -40,22 +80,28 @@ class ModelEntry:
     licence: str
     commercial: bool
     bytes: int
-    bundled: str
     input: Input
     mask_side: int
     batch: int
+    variant: str = ""
+    bundled: str = ""
+    weights: Weights | None = None
+    prompts: PromptRules = PromptRules()
+    enlarge: str = "bilinear"
     everything: dict[str, float] = field(default_factory=dict, hash=False)
     subject: Calibration = Calibration()
 
     @property
-    def folder(self) -> Path:
-        """Where the model's files are, or would be."""
-        return Path(str(resources.files("anymask"))) / "weights" / self.bundled
+    def path(self) -> Path:
+        """Where the model's weights are, or would be: a bundled model's folder of graphs, or a checkpoint."""
+        if self.weights is None:
+            return Path(str(resources.files("anymask"))) / "weights" / self.bundled
+        return home() / "weights" / self.weights.file
 
     @property
     def installed(self) -> bool:
         """Whether the model can be used without fetching anything."""
-        return self.folder.is_dir()
+        return self.path.exists()
 
 
 @cache
@@ -67,8 +113,10 @@ def _catalogue() -> dict[str, ModelEntry]:
 def _entry(name: str, data: dict[str, Any]) -> ModelEntry:
     picture = data["input"]
     typed = {
-        "input": Input(picture["side"], picture["fit"], tuple(picture["padding"])),
+        "input": Input(**{**picture, "padding": tuple(picture["padding"])}),
         "tasks": tuple(data["tasks"]),
+        "weights": Weights(**data["weights"]) if "weights" in data else None,
+        "prompts": PromptRules(**data.get("prompts", {})),
         "subject": Calibration(**data.get("subject", {})),
     }
     return ModelEntry(name=name, **{**data, **typed})

@@ -239,7 +239,7 @@ def _measure(logits: np.ndarray, placement: Placement, offset: float) -> tuple[n
     height = min(placement.crop_height, placement.input_height)
     width = min(placement.crop_width, placement.input_width)
     grid = (placement.model_height, placement.model_width, placement.input_height, placement.input_width)
-    small = Placement(height, width, *grid)
+    small = Placement(height, width, *grid, enlarge=placement.enlarge)
     h, w = placement.valid(logits).shape
     cells = logits[: h + 1, : w + 1] > -offset  # the first cells of the padding still weigh on the last pixels
     rows, columns = np.flatnonzero(cells.any(axis=1)), np.flatnonzero(cells.any(axis=0))

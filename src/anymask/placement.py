@@ -1,10 +1,10 @@
 """How a network's low-resolution logits lie on the picture, and how they become masks at the picture's size.
 
 The rule is SAM's (Kirillov et al. 2023, `Sam.postprocess_masks`): logits are enlarged bilinearly to the network's
-input grid, the padding is cut off, and the rest is enlarged bilinearly to the picture. Both steps are linear and
-separable, so a piece of the result is `rows @ logits @ columns.T` with the two steps' matrices multiplied once and
-kept. We work in square tiles: a tile touches few logits, and one whose logits all have the same sign needs no
-arithmetic at all.
+input grid, the padding is cut off, and the rest is enlarged bilinearly to the picture. EfficientSAM's is one bicubic
+step from logits to picture. Either is linear and separable, so a piece of the result is `rows @ logits @ columns.T`
+with the steps' matrices multiplied once and kept. We work in square tiles: a tile touches few logits, and one whose
+logits all have the same sign needs no arithmetic at all.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class Placement:
         input_height, input_width: the part of the input grid, from its top left corner, that the crop was resized to;
             the rest is padding.
         crop: x0, y0, x1, y1, the part of the picture that the network saw; the whole picture when left out.
+        enlarge: bilinear, in two steps; or bicubic, in one, for a picture that fills the input grid.
     """
 
     height: int
@@ -47,6 +48,7 @@ class Placement:
     input_height: int
     input_width: int
     crop: Box = (0, 0, 0, 0)
+    enlarge: str = "bilinear"
 
     def __post_init__(self) -> None:
         if self.crop == (0, 0, 0, 0):
@@ -61,9 +63,11 @@ class Placement:
         return cls(height, width, side, side, input_height, input_width, (x0, y0, x1, y1))
 
     @classmethod
-    def stretch(cls, height: int, width: int, side: int) -> Placement:
+    def stretch(
+        cls, height: int, width: int, side: int, crop: Box | None = None, enlarge: str = "bilinear"
+    ) -> Placement:
         """The picture fills a square of `side`, whatever its aspect."""
-        return cls(height, width, side, side, side, side)
+        return cls(height, width, side, side, side, side, crop or (0, 0, width, height), enlarge)
 
     @property
     def crop_height(self) -> int:
@@ -109,10 +113,12 @@ class Placement:
     def region(self, logits: np.ndarray) -> Region:
         """The mask of one logit map float32 `[h, w]`: where the enlarged logits are above 0."""
         rows, columns = self._strips(logits)
-        # Bilinear weights are never negative and sum to 1: where all logits are positive, or none, so is the tile.
-        counts = _counts(logits > 0, rows, columns)
+        # Weights sum to 1, and bilinear ones are never negative: where all logits are positive, or none, so is the
+        # tile. Bicubic ones may carry it past its logits, by no more than `margin`.
+        margin = _overshoot(rows, columns) * float(np.ptp(logits))
         cells = np.outer([row.cells for row in rows], [column.cells for column in columns])
-        touched = np.argwhere(counts > 0)
+        filled = _counts(logits > margin, rows, columns) == cells
+        touched = np.argwhere(_counts(logits > -margin, rows, columns) > 0)
         if not len(touched):
             return Region(0, 0, np.zeros((0, 0), bool))
         (top, left), (bottom, right) = touched.min(axis=0), touched.max(axis=0)
@@ -120,7 +126,7 @@ class Placement:
         pixels = np.zeros((rows[bottom].stop - y, columns[right].stop - x), bool)
         for i, j in touched:
             tile = pixels[rows[i].span(y), columns[j].span(x)]
-            if counts[i, j] == cells[i, j]:
+            if filled[i, j]:
                 tile[:] = True
             else:
                 np.greater(_tile(logits, rows[i], columns[j]), 0, out=tile)
@@ -129,8 +135,8 @@ class Placement:
     def _strips(self, logits: np.ndarray) -> tuple[list[Strip], list[Strip]]:
         h, w = logits.shape[-2:]
         return (
-            _strips(h, self.model_height, self.input_height, self.crop_height),
-            _strips(w, self.model_width, self.input_width, self.crop_width),
+            _strips(h, self.model_height, self.input_height, self.crop_height, self.enlarge),
+            _strips(w, self.model_width, self.input_width, self.crop_width, self.enlarge),
         )
 
 
@@ -174,14 +180,23 @@ def _counts(positive: np.ndarray, rows: list[Strip], columns: list[Strip]) -> np
     return counts
 
 
+def _overshoot(rows: list[Strip], columns: list[Strip]) -> float:
+    """How far beyond its logits a tile can reach, as a share of their range: the sum of its negative weights."""
+    y, x = (max(float(-strip.weights.clip(max=0).sum(axis=1).min()) for strip in strips) for strips in (rows, columns))
+    return y * (1 + x) + x * (1 + y)
+
+
 @lru_cache(maxsize=128)
-def _strips(cells: int, model: int, valid: int, size: int) -> list[Strip]:
+def _strips(cells: int, model: int, valid: int, size: int, enlarge: str) -> list[Strip]:
     """An axis's `cells` logits enlarged to `model` pixels, cut to the first `valid`, enlarged to `size`; in tiles."""
-    near, far, share = _taps(valid, size)
-    low, high, weight = _taps(cells, model)
-    indices = np.stack([low[near], high[near], low[far], high[far]], axis=1)
-    weights = np.stack([(1 - share) * (1 - weight[near]), (1 - share) * weight[near],
-                        share * (1 - weight[far]), share * weight[far]], axis=1)  # fmt: skip
+    if enlarge == "bicubic":
+        indices, weights = _cubic_taps(cells, size)
+    else:
+        near, far, share = _taps(valid, size)
+        low, high, weight = _taps(cells, model)
+        indices = np.stack([low[near], high[near], low[far], high[far]], axis=1)
+        weights = np.stack([(1 - share) * (1 - weight[near]), (1 - share) * weight[near],
+                            share * (1 - weight[far]), share * weight[far]], axis=1)  # fmt: skip
     strips = []
     for start in range(0, size, TILE):
         piece = indices[start : start + TILE]
@@ -197,3 +212,14 @@ def _taps(source: int, target: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     position = np.clip((np.arange(target) + 0.5) * source / target - 0.5, 0, source - 1)
     low = position.astype(np.int64)
     return low, np.minimum(low + 1, source - 1), position - low
+
+
+def _cubic_taps(source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
+    """Bicubic resizing with half-pixel centres, PyTorch's (Keys 1981, a = -0.75): four sources and their weights."""
+    position = (np.arange(target) + 0.5) * source / target - 0.5
+    low = np.floor(position).astype(np.int64)
+    taps = low[:, None] + np.arange(-1, 3)
+    distance, a = np.abs(position[:, None] - taps), -0.75
+    inner = ((a + 2) * distance - (a + 3)) * distance**2 + 1
+    outer = ((a * distance - 5 * a) * distance + 8 * a) * distance - 4 * a
+    return np.clip(taps, 0, source - 1), np.where(distance <= 1, inner, outer)

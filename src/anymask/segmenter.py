@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from anymask.masks import Masks
 from anymask.placement import Placement
 from anymask.prompts import Prompt
 from anymask.runtime import load_segment_engine
-from anymask.runtime.engine import BOX_END, BOX_START, Embedding, SegmentEngine
+from anymask.runtime.engine import BOX_END, BOX_START, Embedding, Features, SegmentEngine
 from anymask.runtime.resize import resize_to_input
 
 
@@ -62,19 +63,25 @@ class EncodedImage:
         segmenter: what encoded it.
         rgb: the whole picture, uint8 [H, W, 3].
         placement: how low-resolution masks lie on the picture.
-        embedding: the encoder's output.
+        features: the encoder's output.
     """
 
     def __init__(self, segmenter: Segmenter, rgb: np.ndarray, crop: tuple[int, int, int, int]) -> None:
         self.segmenter = segmenter
         self.rgb = rgb
         x0, y0, x1, y1 = crop
-        spec = segmenter.spec.input
-        if spec.fit == "letterbox":
-            self.placement = Placement.letterbox(rgb.shape[0], rgb.shape[1], spec.side, crop)
+        spec = segmenter.spec
+        if spec.input.fit == "letterbox":
+            self.placement = Placement.letterbox(rgb.shape[0], rgb.shape[1], spec.input.side, crop)
         else:
-            self.placement = Placement(rgb.shape[0], rgb.shape[1], spec.side, spec.side, spec.side, spec.side, crop)
-        self.embedding: Embedding = segmenter.engine.encode(resize_to_input(rgb[y0:y1, x0:x1], self.placement))
+            self.placement = Placement.stretch(rgb.shape[0], rgb.shape[1], spec.input.side, crop, spec.enlarge)
+        scaled = resize_to_input(rgb[y0:y1, x0:x1], self.placement, spec.input.resize)
+        self.features: Features = segmenter.engine.encode(scaled)
+
+    @cached_property
+    def embedding(self) -> Embedding:
+        """What the decoder reads, made of the features once."""
+        return self.segmenter.engine.prepare(self.features)
 
     @property
     def height(self) -> int:
@@ -133,8 +140,7 @@ class EncodedImage:
         return [results[i] for i in range(len(prompts))]
 
     def predict_points(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Each of B points by itself, [B, 2] in pixels: three candidates' logits float32 [B, 3, h, w] and scores [B,
-        3]."""
+        """Each of B points by itself, [B, 2] in pixels: candidates' logits float32 [B, C, h, w], scores [B, C]."""
         coords = self.placement.to_input(points)[:, None]
         logits, scores = self.segmenter.engine.decode(self.embedding, coords, np.ones((len(points), 1), np.float32))
         return logits[:, 1:], scores[:, 1:]
@@ -146,16 +152,22 @@ class EncodedImage:
         return everything(self, **options)
 
     def _tokens(self, prompt: Prompt) -> tuple[np.ndarray, np.ndarray]:
-        """The prompt as points [K, 2] in input pixels and labels [K]: clicks first, then the box's corners."""
-        coords, labels = prompt.points, prompt.labels
-        if prompt.box is not None:
-            coords = np.concatenate([coords, prompt.box.reshape(2, 2)])
-            labels = np.append(labels, [BOX_START, BOX_END])
+        """The prompt as points [K, 2] in input pixels and labels [K]: clicks first, then the box's corners.
+
+        A network that reads few points gets the first clicks; the box is never left out.
+        """
+        corners = np.zeros((0, 2)) if prompt.box is None else prompt.box.reshape(2, 2)
+        most = self.segmenter.spec.prompts.max_points
+        clicks = len(prompt.points) if most is None else max(0, most - len(corners))
+        coords = np.concatenate([prompt.points[:clicks], corners])
+        labels = np.concatenate([prompt.labels[:clicks], [BOX_START, BOX_END][: len(corners)]])
         return self.placement.to_input(coords), labels
 
     def _checked_mask(self, prompt: Prompt) -> np.ndarray:
         side = self.segmenter.spec.mask_side
         assert prompt.mask is not None
+        if not self.segmenter.spec.prompts.mask:
+            raise PromptError(f"{self.segmenter.name} takes no mask as a prompt; give it points or a box.")
         if prompt.mask.shape != (side, side):
             raise PromptError(
                 f"A mask prompt for {self.segmenter.name} is {side} x {side} logits, not "

@@ -18,6 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from anymask.networks.parts import Parts
+
 LABEL_PAD, LABEL_BACKGROUND, LABEL_FOREGROUND, LABEL_BOX_START, LABEL_BOX_END, LABEL_SUBJECT = -1, 0, 1, 2, 3, 4
 MASK_STRIDE = 4  # input pixels per cell of the low-resolution masks
 CANVAS_CHANNELS = 8
@@ -355,7 +357,8 @@ class ServedEncoder(nn.Module):
 
 
 class ServedDecoder(nn.Module):
-    """The decoder as an engine calls it: one picture's maps for all prompts, scores kept within 0..1."""
+    """The decoder as an engine calls it, with an earlier mask or without: one picture's maps for all prompts, scores
+    kept within 0..1."""
 
     def __init__(self, decoder: PocketDecoder) -> None:
         super().__init__()
@@ -363,15 +366,28 @@ class ServedDecoder(nn.Module):
 
     def forward(
         self, embedding: Tensor, features8: Tensor, features4: Tensor, coords: Tensor, labels: Tensor,
-        mask: Tensor, has_mask: Tensor,
+        mask: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:  # fmt: skip
-        logits, scores = self.decoder(embedding, features8, features4, coords, labels, mask, has_mask)
+        given = torch.full(coords.shape[:1], float(mask is not None), device=coords.device)
+        if mask is None:
+            mask = torch.zeros(coords.shape[0], *features4.shape[-2:], device=coords.device)
+        logits, scores = self.decoder(embedding, features8, features4, coords, labels, mask, given)
         return logits, scores.clamp(0.0, 1.0)
 
 
-def from_state_dict(state: dict[str, Tensor]) -> tuple[ServedEncoder, ServedDecoder]:
-    """Encoder and decoder as an engine calls them. Raises ValueError when the tensors are another network's."""
+def build(variant: str = "") -> Pocket:
+    """The network, of which there is one variant."""
+    return Pocket()
+
+
+def parts(network: Pocket) -> Parts:
+    """What an engine runs of the network."""
+    decoder = ServedDecoder(network.decoder)
+    return Parts(ServedEncoder(network.encoder), None, decoder, decoder)
+
+
+def from_state_dict(state: dict[str, Tensor]) -> Parts:
+    """The parts of a trained network. Raises ValueError when the tensors are another network's."""
     network = Pocket()
     network.load_folded({name: tensor.float() for name, tensor in state.items()})
-    network.eval()
-    return ServedEncoder(network.encoder), ServedDecoder(network.decoder)
+    return parts(network.eval())

@@ -50,7 +50,7 @@ def load_matte_engine(
 
 
 def _load(spec: ModelEntry, device: str, precision: str, weights: str | Path | None) -> SegmentEngine:
-    path = spec.folder if weights is None else Path(weights)
+    path = spec.path if weights is None else Path(weights)
     if not path.exists():
         raise WeightsError(f"The weights of {spec.name} are not at {path}.")
     if device == "cpu" and path.is_dir():

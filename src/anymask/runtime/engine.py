@@ -6,8 +6,11 @@ import numpy as np
 
 from anymask.catalog import ModelEntry
 
+Features = tuple[np.ndarray, ...]
+"""What the encoder made of a picture: worth keeping, and all that is needed to go on. Only its engine looks inside."""
+
 Embedding = tuple[np.ndarray, ...]
-"""What the encoder made of a picture; only the engine that made it looks inside."""
+"""What the decoder reads: features, and whatever else depends on the picture alone."""
 
 PADDING, BACKGROUND, FOREGROUND, BOX_START, BOX_END, SUBJECT = -1, 0, 1, 2, 3, 4
 """Labels of prompt points: SAM's, and pocket's subject, whose position does not matter."""
@@ -18,8 +21,12 @@ class SegmentEngine(Protocol):
 
     spec: ModelEntry
 
-    def encode(self, rgb: np.ndarray) -> Embedding:
-        """A picture uint8 [H, W, 3], already of the network's scale (H, W <= S), to its embedding."""
+    def encode(self, rgb: np.ndarray) -> Features:
+        """A picture [H, W, 3] in 0..255, already of the network's scale (H, W <= S), to its features."""
+        ...
+
+    def prepare(self, features: Features) -> Embedding:
+        """Features to what the decoder reads; done once for a picture."""
         ...
 
     def decode(
@@ -28,8 +35,8 @@ class SegmentEngine(Protocol):
         """B prompts to masks: coords float32 [B, K, 2] in input pixels, labels [B, K], previous logits float32 [B, h,
         w].
 
-        Returns logits float32 [B, 4, h, w] and predicted IoU float32 [B, 4]; 0 is the single mask, 1 to 3 the
-        candidates.
+        Returns logits float32 [B, 1 + C, h, w] and predicted IoU float32 [B, 1 + C]; 0 is the single mask, the others
+        are the candidates for an ambiguous prompt (three in most networks, one in SAM-HQ).
         """
         ...
 
@@ -46,22 +53,22 @@ class MatteEngine(Protocol):
 
 
 def padded_picture(spec: ModelEntry, rgb: np.ndarray) -> np.ndarray:
-    """The encoder's input uint8 [1, S, S, 3]: the picture at the top left, the model's padding colour around it."""
-    picture = np.empty((1, spec.input.side, spec.input.side, 3), np.uint8)
-    picture[:] = spec.input.padding
+    """The encoder's input [1, S, S, 3]: the picture at the top left, the model's padding colour around it."""
+    padding = np.array(spec.input.padding)
+    dtype = np.uint8 if padding.dtype.kind == "i" else np.float32
+    picture = np.empty((1, spec.input.side, spec.input.side, 3), dtype)
+    picture[:, rgb.shape[0] :] = padding
+    picture[:, :, rgb.shape[1] :] = padding
     picture[0, : rgb.shape[0], : rgb.shape[1]] = rgb
     return picture
 
 
-def prompt_inputs(
-    spec: ModelEntry, coords: np.ndarray, labels: np.ndarray, mask: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The decoder's inputs, all float32: coords [B, K, 2], labels [B, K], mask [B, h, w] and whether there is one
-    [B]."""
-    count = len(coords)
-    if coords.shape[1] == 0:  # a mask alone: one padding point stands for "no points"
-        coords, labels = np.zeros((count, 1, 2)), np.full((count, 1), PADDING)
-    given = np.full(count, mask is not None, np.float32)
-    if mask is None:
-        mask = np.zeros((count, spec.mask_side, spec.mask_side), np.float32)
-    return coords.astype(np.float32), labels.astype(np.float32), mask.astype(np.float32), given
+def prompt_points(spec: ModelEntry, coords: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The decoder's points, float32: coords [B, K, 2] and labels [B, K], with the padding point that the network
+    wants."""
+    rule, points = spec.prompts.padding_point, coords.shape[1]
+    boxless = points > 0 and not (labels == BOX_START).any()
+    if (rule == "after_points" and boxless) or (rule == "alone" and not points):
+        coords = np.concatenate([coords, np.zeros((len(coords), 1, 2))], axis=1)
+        labels = np.concatenate([labels, np.full((len(labels), 1), PADDING)], axis=1)
+    return coords.astype(np.float32), labels.astype(np.float32)

@@ -30,7 +30,8 @@ class SubjectMatte:
         """The network's own answer for a picture uint8 [H, W, 3]: float32 [h, w] over just the picture."""
         side, grid = self.spec.input.side, self.spec.mask_side
         placement = Placement.letterbox(rgb.shape[0], rgb.shape[1], side)
-        embedding = self._engine.encode(resize_to_input(rgb, placement))
+        features = self._engine.encode(resize_to_input(rgb, placement, self.spec.input.resize))
+        embedding = self._engine.prepare(features)
         prompt = np.zeros((1, 1, 2), np.float32), np.full((1, 1), SUBJECT)
         guess = self._engine.decode(embedding, *prompt)[0][:, 0]
         logits = self._engine.decode(embedding, *prompt, guess)[0][0, 0]

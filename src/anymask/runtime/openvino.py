@@ -10,7 +10,7 @@ import openvino as ov
 from anymask.catalog import ModelEntry
 from anymask.errors import WeightsError
 from anymask.home import writable_folder
-from anymask.runtime.engine import Embedding, padded_picture, prompt_inputs
+from anymask.runtime.engine import Embedding, Features, padded_picture, prompt_points
 
 
 class Graph:
@@ -51,26 +51,47 @@ class Graph:
 
 
 class OpenVINOSegmentEngine:
-    """A promptable network as two graphs, encoder and decoder (see `runtime.engine.SegmentEngine`)."""
+    """A promptable network as a folder of graphs (see `runtime.engine.SegmentEngine` and `networks/parts.py`).
+
+    The folder holds encoder.xml, decoder.xml and, where the network has such parts, prepare.xml and masked.xml. What a
+    picture without an earlier mask does not need is loaded when it is first needed.
+    """
 
     def __init__(self, spec: ModelEntry, folder: Path, precision: str) -> None:
         self.spec = spec
-        weights = folder / "weights.safetensors"
-        self._encoder = Graph(folder / "encoder.xml", weights, precision)
-        self._decoder = Graph(folder / "decoder.xml", weights, precision)
+        self._folder, self._precision = folder, precision
+        self._encoder = self._graph("encoder")
+        self._decoder = self._graph("decoder")
+        self._prepare = self._graph("prepare") if (folder / "prepare.xml").exists() else None
+        self._masked: Graph | None = None
+        self._lock = threading.Lock()
 
-    def encode(self, rgb: np.ndarray) -> Embedding:
+    def _graph(self, name: str) -> Graph:
+        weights = self._folder / "weights.safetensors"
+        return Graph(self._folder / f"{name}.xml", weights, self._precision)
+
+    def encode(self, rgb: np.ndarray) -> Features:
         return self._encoder(padded_picture(self.spec, rgb))
+
+    def prepare(self, features: Features) -> Embedding:
+        return features if self._prepare is None else self._prepare(*features)
 
     def decode(
         self, embedding: Embedding, coords: np.ndarray, labels: np.ndarray, mask: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
+        graph = self._decoder if mask is None else self._masked_decoder()
+        inputs = [*prompt_points(self.spec, coords, labels), *([] if mask is None else [mask.astype(np.float32)])]
         pieces: list[tuple[np.ndarray, ...]] = []
         for start in range(0, len(coords), self.spec.batch):
             part = slice(start, start + self.spec.batch)
-            inputs = prompt_inputs(self.spec, coords[part], labels[part], None if mask is None else mask[part])
-            pieces.append(self._decoder(*embedding, *inputs))
+            pieces.append(graph(*embedding, *(array[part] for array in inputs)))
         return _joined([piece[0] for piece in pieces]), _joined([piece[1] for piece in pieces])
+
+    def _masked_decoder(self) -> Graph:
+        with self._lock:
+            if self._masked is None:
+                self._masked = self._graph("masked")
+            return self._masked
 
 
 def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:

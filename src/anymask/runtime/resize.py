@@ -2,16 +2,28 @@
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from anymask.placement import Placement
 
 
-def resize_to_input(rgb: np.ndarray, placement: Placement) -> np.ndarray:
-    """uint8 [crop height, crop width, 3] to uint8 [input height, input width, 3]: by areas when reducing, else
-    bilinearly."""
+def resize_to_input(rgb: np.ndarray, placement: Placement, how: str = "area") -> np.ndarray:
+    """uint8 [crop height, crop width, 3] to [input height, input width, 3], the way a network was trained with.
+
+    `how` is one of
+
+    * area: uint8, by areas when reducing, else bilinearly;
+    * antialias: uint8, bilinear with a filter as wide as the reduction (Pillow's, as SAM's `ResizeLongestSide`);
+    * linear: float32 0 to 255, bilinear between the four nearest pixels however much it reduces (EfficientSAM).
+    """
     size = (placement.input_width, placement.input_height)
+    if how == "linear":
+        floats: np.ndarray = cv2.resize(rgb.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
+        return floats
     if size == (rgb.shape[1], rgb.shape[0]):
         return rgb
+    if how == "antialias":
+        return np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BILINEAR))
     reduces = size[0] <= rgb.shape[1] and size[1] <= rgb.shape[0]
     resized: np.ndarray = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA if reduces else cv2.INTER_LINEAR)
     return resized

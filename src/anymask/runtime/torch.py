@@ -7,7 +7,7 @@ import numpy as np
 
 from anymask.catalog import ModelEntry
 from anymask.errors import MissingExtraError, ModelError, WeightsError
-from anymask.runtime.engine import Embedding, padded_picture, prompt_inputs
+from anymask.runtime.engine import Embedding, Features, padded_picture, prompt_points
 
 try:
     import torch
@@ -19,11 +19,10 @@ except ImportError as error:  # pragma: no cover - the base install has no torch
     ) from error
 
 from anymask.networks import pocket
-
-Parts = tuple[torch.nn.Module, torch.nn.Module]
+from anymask.networks.parts import Parts
 
 LOADERS: dict[str, Callable[[dict[str, torch.Tensor]], Parts]] = {"pocket": pocket.from_state_dict}
-"""By family: a checkpoint's tensors to the encoder and decoder modules. Raises ValueError for another model's
+"""By family: a checkpoint's tensors to the network's parts. Raises ValueError for another model's
 tensors."""
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -65,13 +64,13 @@ class TorchSegmentEngine:
         self._device = torch.device(device)
         self._dtype = DTYPES[precision]
         try:
-            encoder, decoder = LOADERS[spec.family](read_state_dict(weights))
+            parts = LOADERS[spec.family](read_state_dict(weights))
         except KeyError as error:
             raise ModelError(f"The family {spec.family} has no PyTorch network.") from error
         except ValueError as error:
             raise WeightsError(f"{weights} does not fit the model {spec.name}: {error}") from error
-        self._encoder = encoder.eval().requires_grad_(False).to(self._device)
-        self._decoder = decoder.eval().requires_grad_(False).to(self._device)
+        modules = [part if part is None else part.eval().requires_grad_(False).to(self._device) for part in parts]
+        self._parts = Parts._make(modules)
 
     def _run(self, module: torch.nn.Module, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
         tensors = [torch.from_numpy(np.ascontiguousarray(array)).to(self._device) for array in inputs]
@@ -80,11 +79,18 @@ class TorchSegmentEngine:
             outputs = module(*tensors)
         return tuple(output.float().cpu().numpy() for output in outputs)
 
-    def encode(self, rgb: np.ndarray) -> Embedding:
-        return self._run(self._encoder, padded_picture(self.spec, rgb))
+    def encode(self, rgb: np.ndarray) -> Features:
+        return self._run(self._parts.encoder, padded_picture(self.spec, rgb))
+
+    def prepare(self, features: Features) -> Embedding:
+        return features if self._parts.prepare is None else self._run(self._parts.prepare, *features)
 
     def decode(
         self, embedding: Embedding, coords: np.ndarray, labels: np.ndarray, mask: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        logits, scores = self._run(self._decoder, *embedding, *prompt_inputs(self.spec, coords, labels, mask))
+        points = prompt_points(self.spec, coords, labels)
+        if mask is None or self._parts.masked is None:
+            logits, scores = self._run(self._parts.decoder, *embedding, *points)
+        else:
+            logits, scores = self._run(self._parts.masked, *embedding, *points, mask.astype(np.float32))
         return logits, scores

@@ -1,4 +1,4 @@
-"""From a training checkpoint to what ships: two OpenVINO graphs over one safetensors file.
+"""From a training checkpoint to what ships: three OpenVINO graphs over one safetensors file.
 
 The graphs' XML files hold no weights. OpenVINO's format points into a file of constants by offset; here that file is a
 .safetensors file with the network's own parameter names, so that the same bytes serve the CPU engine, PyTorch and
@@ -22,15 +22,15 @@ from openvino.frontend.pytorch.fx_decoder import TorchFXPythonDecoder
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from anymask.networks.pocket import ConvNorm, Pocket, ServedDecoder, ServedEncoder
+from anymask.networks.pocket import ConvNorm, Pocket, parts
 
 SIDE, MASK_SIDE = 512, 128
-GRAPHS = ("encoder", "decoder")
+GRAPHS = ("encoder", "decoder", "masked")
 
 
 def export_pocket(checkpoint: Path, folder: Path) -> Path:
-    """Write encoder.xml, decoder.xml and weights.safetensors (fp16) to `folder` from a run's checkpoint. Returns the
-    folder."""
+    """Write encoder.xml, decoder.xml, masked.xml and weights.safetensors (fp16) to `folder` from a run's checkpoint.
+    Returns the folder."""
     network = Pocket()
     content = torch.load(checkpoint, map_location="cpu", weights_only=True)
     network.load_folded(content.get("average", content))
@@ -79,30 +79,25 @@ def _drop_normalisation(network: Pocket) -> None:
             module[1] = nn.Identity()
 
 
-def _graphs(network: Pocket) -> tuple[ov.Model, ov.Model]:
-    """Encoder with a fixed input; decoder with any number of prompts and points."""
+def _graphs(network: Pocket) -> list[ov.Model]:
+    """Encoder with a fixed input; decoder with any number of prompts and points, without and with earlier masks."""
     image = torch.zeros(1, SIDE, SIDE, 3, dtype=torch.uint8)
-    encoder = ServedEncoder(network.encoder).eval()
-    decoder = ServedDecoder(network.decoder).eval()
+    encoder, _, decoder, _ = parts(network.eval())
     with torch.no_grad():
         features = encoder(image)
     prompts, points = torch.export.Dim("prompts", min=1, max=4096), torch.export.Dim("points", min=1, max=4096)
     count = 2
-    inputs = (
-        *features,
-        torch.zeros(count, 3, 2),
-        torch.ones(count, 3),
-        torch.zeros(count, MASK_SIDE, MASK_SIDE),
-        torch.zeros(count),
-    )
-    free = (None, None, None, {0: prompts, 1: points}, {0: prompts, 1: points}, {0: prompts}, {0: prompts})
+    inputs = (*features, torch.zeros(count, 3, 2), torch.ones(count, 3), torch.zeros(count, MASK_SIDE, MASK_SIDE))
+    free = (None, None, None, {0: prompts, 1: points}, {0: prompts, 1: points}, {0: prompts})
+    shapes: list[list[Any]] = [list(f.shape) for f in features]
+    shapes += [[-1, -1, 2], [-1, -1], [-1, MASK_SIDE, MASK_SIDE]]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # torch.export's own, about its tree specs
-        encoder_graph = _convert(torch.export.export(encoder, (image,)), [[1, SIDE, SIDE, 3]])
-        shapes: list[list[Any]] = [list(f.shape) for f in features]
-        shapes += [[-1, -1, 2], [-1, -1], [-1, MASK_SIDE, MASK_SIDE], [-1]]
-        decoder_graph = _convert(torch.export.export(decoder, inputs, dynamic_shapes=free), shapes)
-    return encoder_graph, decoder_graph
+        graphs = [_convert(torch.export.export(encoder, (image,)), [[1, SIDE, SIDE, 3]])]
+        for end in (-1, None):
+            program = torch.export.export(decoder, inputs[:end], dynamic_shapes=free[:end])
+            graphs.append(_convert(program, shapes[:end]))
+    return graphs
 
 
 def _convert(program: torch.export.ExportedProgram, shapes: list[list[Any]]) -> ov.Model:
