@@ -1,0 +1,151 @@
+"""SAM's image encoder: a plain vision transformer with windowed attention and a few global blocks.
+
+Kirillov et al. 2023, after Li et al. 2022 (ViTDet): absolute positions, decomposed relative positions in every
+attention, windows of 14 x 14, and a convolutional neck down to 256 channels.
+Shapes: B pictures, a token for each 16 x 16 pixels, C the width, attention heads of dimension d.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from anymask.networks.sam.layers import MLP, LayerNorm2d
+
+PATCH = 16
+WINDOW = 14
+
+
+class ImageEncoder(nn.Module):
+    """Normalised picture Bx3xSxS -> embedding Bx256x(S/16)x(S/16), and Bx(S/16)x(S/16)xC, the tokens after the first
+    global block, which SAM-HQ reads.
+
+    `side` is S; `global_blocks` are the indices of the blocks that attend to the whole picture instead of a window.
+    """
+
+    def __init__(
+        self, width: int, depth: int, heads: int, global_blocks: tuple[int, ...], side: int = 1024, outputs: int = 256
+    ) -> None:
+        super().__init__()
+        grid = side // PATCH
+        self.first_global = global_blocks[0]
+        self.pos_embed = nn.Parameter(torch.zeros(1, grid, grid, width))
+        self.patch_embed = PatchEmbed(width)
+        self.blocks = nn.ModuleList(
+            Block(width, heads, grid, window=0 if index in global_blocks else WINDOW) for index in range(depth)
+        )
+        self.neck = nn.Sequential(
+            nn.Conv2d(width, outputs, 1, bias=False),
+            LayerNorm2d(outputs),
+            nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
+            LayerNorm2d(outputs),
+        )
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        tokens = self.patch_embed(image) + self.pos_embed
+        early = tokens
+        for index, block in enumerate(self.blocks):
+            tokens = block(tokens)
+            if index == self.first_global:
+                early = tokens
+        return self.neck(tokens.permute(0, 3, 1, 2)), early
+
+
+class PatchEmbed(nn.Module):
+    """One token for each patch: Bx3xSxS -> Bx(S/16)x(S/16)xC."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(3, width, PATCH, PATCH)
+
+    def forward(self, image: Tensor) -> Tensor:
+        tokens: Tensor = self.proj(image).permute(0, 2, 3, 1)
+        return tokens
+
+
+class Block(nn.Module):
+    """A pre-norm transformer block on a map of tokens, BxHxWxC -> BxHxWxC. `window` 0 means the whole map."""
+
+    def __init__(self, width: int, heads: int, grid: int, window: int) -> None:
+        super().__init__()
+        self.window = window
+        self.norm1 = nn.LayerNorm(width, eps=1e-6)
+        self.attn = Attention(width, heads, window or grid)
+        self.norm2 = nn.LayerNorm(width, eps=1e-6)
+        self.mlp = MLP(width, 4 * width, nn.GELU())
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        height, width = tokens.shape[1:3]
+        normed = self.norm1(tokens)
+        if self.window:
+            attended = join_windows(self.attn(split_windows(normed, self.window)), height, width)
+        else:
+            attended = self.attn(normed)
+        tokens = tokens + attended
+        changed: Tensor = tokens + self.mlp(self.norm2(tokens))
+        return changed
+
+
+class Attention(nn.Module):
+    """Self-attention within square maps of `side` x `side` tokens, BxHxWxC -> BxHxWxC.
+
+    The relative position of a query and a key adds q · rel_pos_h[row difference] + q · rel_pos_w[column difference] to
+    their score.
+    """
+
+    def __init__(self, width: int, heads: int, side: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+        self.rel_pos_h = nn.Parameter(torch.zeros(2 * side - 1, width // heads))
+        self.rel_pos_w = nn.Parameter(torch.zeros(2 * side - 1, width // heads))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        batch, side, _, width = tokens.shape
+        qkv = self.qkv(tokens).reshape(batch, side * side, 3, self.heads, width // self.heads)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # BxheadsxNxd each
+        grid = query.unflatten(2, (side, side))
+        rows = grid @ relative(self.rel_pos_h, side).transpose(1, 2)  # a matrix for each row of the query
+        columns = (grid.transpose(2, 3) @ relative(self.rel_pos_w, side).transpose(1, 2)).transpose(2, 3)
+        mixed = attend(query, key, value, rows.flatten(2, 3), columns.flatten(2, 3))
+        result: Tensor = self.proj(mixed.transpose(1, 2).reshape(tokens.shape))
+        return result
+
+
+def relative(table: Tensor, side: int) -> Tensor:
+    """A row of the table (2*side-1)xd for each pair of a query's and a key's coordinate: side x side x d."""
+    place = torch.arange(side, device=table.device)
+    return table[place[:, None] - place + side - 1]
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Attention where a key in row i and column j scores rows[..., i] + columns[..., j] more.
+
+    query, key, value: BxheadsxNxd with N = side²; rows, columns: BxheadsxNxside, of each query. -> BxheadsxNxd.
+
+    The positions enter the dot product itself: the query is lengthened by its two rows of scores, the key by one-hot
+    codes of its row and its column. So no NxN bias is ever made, and any fused kernel serves.
+    """
+    dim, side = query.shape[-1], rows.shape[-1]
+    codes = torch.eye(side, dtype=key.dtype, device=key.device)
+    place = torch.cat([codes.repeat_interleave(side, dim=0), codes.repeat(side, 1)], dim=1)
+    long_query = torch.cat([query * dim**-0.5, rows, columns], dim=-1)
+    long_key = torch.cat([key, place.expand(*key.shape[:2], -1, -1)], dim=-1)
+    return F.scaled_dot_product_attention(long_query, long_key, value, scale=1.0)
+
+
+def split_windows(tokens: Tensor, window: int) -> Tensor:
+    """BxHxWxC -> (B*windows) x window x window x C, zeros filling up the last row and column of windows."""
+    batch, height, width, channels = tokens.shape
+    down, across = -(-height // window), -(-width // window)
+    tokens = F.pad(tokens, (0, 0, 0, across * window - width, 0, down * window - height))
+    tokens = tokens.reshape(batch, down, window, across, window, channels).transpose(2, 3)
+    return tokens.reshape(batch * down * across, window, window, channels)
+
+
+def join_windows(windows: Tensor, height: int, width: int) -> Tensor:
+    """The inverse of `split_windows`, without the filling."""
+    window, channels = windows.shape[1], windows.shape[3]
+    down, across = -(-height // window), -(-width // window)
+    tokens = windows.reshape(-1, down, across, window, window, channels).transpose(2, 3)
+    return tokens.reshape(-1, down * window, across * window, channels)[:, :height, :width]
