@@ -65,7 +65,8 @@ class Golden:
         if name in self.arrays:
             stored = self.arrays[name]
             assert array.size == stored.size, f"{name}: {array.shape} instead of {stored.shape}"
-            return float(np.abs(array.reshape(stored.shape) - stored).max() / max(stored.std(), 1e-3))
+            scale = stored.std() or np.abs(stored).max()  # a lone number has no deviation
+            return float(np.abs(array.reshape(stored.shape) - stored).max() / scale)
         size = int(np.prod(self.settings["shapes"][name]))
         assert array.size == size, f"{name}: {array.shape} instead of {self.settings['shapes'][name]}"
         sample = self.arrays[f"{name}.sample"]
