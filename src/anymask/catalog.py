@@ -44,8 +44,8 @@ class PromptRules:
 class Weights:
     """Where a model's official checkpoint is published, and how to know it: one of the three hashes is given.
 
-    `file` is its name on disk. `git_blob` is git's own hash of a file (SHA-1 of "blob SIZE\\0" and the content).
-    `zipped` says that the address holds a zip archive with the checkpoint in it; the hash is then the archive's.
+    `file` is its name on disk. `git_blob` is git's own hash of a file (SHA-1 of "blob SIZE\\0" and the content). Where
+    a zip archive with the checkpoint in it is published, that is what is kept and hashed.
     """
 
     address: str
@@ -53,7 +53,6 @@ class Weights:
     sha256: str = ""
     md5: str = ""
     git_blob: str = ""
-    zipped: bool = False
 
 
 @dataclass(frozen=True)
