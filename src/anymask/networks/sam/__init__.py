@@ -3,6 +3,9 @@
 from anymask.networks.sam.image_encoder import ImageEncoder
 from anymask.networks.sam.mask_decoder import MaskDecoder
 from anymask.networks.sam.sam import Sam
+from anymask.networks.sam.served import parts
+
+__all__ = ["build", "parts"]
 
 # width, depth, heads, global blocks of the image encoder
 SIZES = {

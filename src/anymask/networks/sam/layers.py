@@ -18,8 +18,11 @@ class LayerNorm2d(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        last = x.permute(0, 2, 3, 1)
-        return F.layer_norm(last, self.weight.shape, self.weight, self.bias, self.eps).permute(0, 3, 1, 2)
+        return self.last(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+    def last(self, x: Tensor) -> Tensor:
+        """The same with the channels last: ...xC -> ...xC."""
+        return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
 
 
 class MLP(nn.Module):

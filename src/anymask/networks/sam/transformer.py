@@ -18,18 +18,25 @@ class TwoWayTransformer(nn.Module):
     The tokens as they come in serve as their own position code.
     """
 
-    def __init__(self, depth: int = 2) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(TwoWayLayer(first=index == 0) for index in range(depth))
+        self.layers = nn.ModuleList([TwoWayLayer(first=True), TwoWayLayer(first=False)])
         self.final_attn_token_to_image = Attention(WIDTH // 2)
         self.norm_final_attn = nn.LayerNorm(WIDTH)
 
     def forward(self, image: Tensor, positions: Tensor, prompt: Tensor) -> tuple[Tensor, Tensor]:
         tokens = prompt
-        for layer in self.layers:
+        for layer in self.both:
             tokens, image = layer(tokens, image, prompt, positions)
         attended = self.final_attn_token_to_image(tokens + prompt, image + positions, image)
         return self.norm_final_attn(tokens + attended), image
+
+    @property
+    def both(self) -> tuple["TwoWayLayer", "TwoWayLayer"]:
+        """The layers, as ones with their type."""
+        first, second = self.layers
+        assert isinstance(first, TwoWayLayer) and isinstance(second, TwoWayLayer)
+        return first, second
 
 
 class TwoWayLayer(nn.Module):
