@@ -55,7 +55,7 @@ class Row:
         ratio = self.value / self.reference_value
         return (
             f"| {self.name} | {self.value:.1f} {self.unit} "
-            f"| {self.reference} | {self.reference_value:.1f} {self.unit} | {ratio:.2f} |"
+            f"| {self.reference} | {self.reference_value:.1f} {self.unit} | {ratio:.2g} |"
         )
 
 
@@ -145,13 +145,13 @@ def work_rows(photo: Path, runs: int) -> list[Row]:
     ]
 
 
-def machine() -> str:
-    """The processor, what of bf16 it has, and the versions that matter, in two lines."""
+def machine(*others: str) -> str:
+    """The processor, what of bf16 it has, and the versions that matter (of `others` too), in two lines."""
     info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     fields = dict(line.split(":", 1) for line in info.splitlines() if ":" in line)
     names = {key.strip(): value.strip() for key, value in fields.items()}
     flags = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in names.get("flags", "").split()]
-    packages = ("numpy", "opencv-python-headless", "openvino", "pillow")
+    packages = ("numpy", "opencv-python-headless", "openvino", "pillow", *others)
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
     return (
         f"{names.get('model name', platform.processor())}, {os.cpu_count()} cores, {' '.join(flags)}; "
