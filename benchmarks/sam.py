@@ -28,8 +28,8 @@ from anymask.images import read_image
 
 HERE = Path(__file__).parent
 CLICK = (690, 430)
-# Made-up weights know no objects: the surest tenth of the candidates is kept, whatever overlaps, so that both sides have
-# about as many masks to measure and to write as on a real picture.
+# Made-up weights know no objects: the surest tenth of the candidates is kept, whatever overlaps, so that both sides
+# have about as many masks to measure and to write as on a real picture.
 EVERYTHING = {"stability_score_thresh": 0.0, "box_nms_thresh": 1.0, "output_mode": "coco_rle"}
 
 

@@ -6,11 +6,11 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from parity import Golden
 
 from anymask.masks import Masks
 from anymask.placement import Placement
 from anymask.runtime.resize import resize_to_input
-from parity import Golden
 
 MEAN, DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
