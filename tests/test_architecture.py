@@ -12,12 +12,27 @@ FILES = sorted(ROOT.rglob("*.py"))
 # From what everybody may use to what nobody imports. A file may import from its own layer and from those before it.
 LAYERS = (
     {"errors", "networks"},
-    {"catalog", "colors", "home", "images", "placement", "prompts", "rle"},
+    {
+        "ahead",
+        "catalog",
+        "colors",
+        "downloads",
+        "hashes",
+        "home",
+        "images",
+        "locks",
+        "placement",
+        "progress",
+        "prompts",
+        "rle",
+        "transfer",
+    },
     {"formats", "masks", "overlay", "polygons"},
     {"runtime"},
     {
         "background",
         "compositing",
+        "embeddings",
         "everything",
         "folders",
         "foreground",

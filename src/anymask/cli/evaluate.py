@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from anymask.cli.options import Device, Model, Precision, Weights, note
-from anymask.cli.progress import progress
+from anymask.progress import progress
 
 EXAMPLES = """\
 [bold]Examples[/bold]
