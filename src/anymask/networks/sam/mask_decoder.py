@@ -39,7 +39,7 @@ class MaskDecoder(nn.Module):
     def transform(self, embedding: Tensor, positions: Tensor, prompt: Tensor) -> tuple[Tensor, Tensor]:
         """Tokens after the transformer, BxTx256, and the upscaled image, Bx32x4hx4w."""
         tokens = self.tokens(prompt)
-        cells = embedding.flatten(2).transpose(1, 2).expand(len(tokens), -1, -1)
+        cells = embedding.flatten(2).transpose(1, 2).expand(tokens.shape[0], -1, -1)
         tokens, cells = self.transformer(cells, positions.flatten(2).transpose(1, 2), tokens)
         image = cells.transpose(1, 2).unflatten(2, embedding.shape[2:])
         return tokens, self.output_upscaling(image)
@@ -50,7 +50,7 @@ class MaskDecoder(nn.Module):
 
     def tokens(self, prompt: Tensor) -> Tensor:
         """The output tokens and the prompt's, BxTx256."""
-        return torch.cat([self.output_tokens().expand(len(prompt), -1, -1), prompt], dim=1)
+        return torch.cat([self.output_tokens().expand(prompt.shape[0], -1, -1), prompt], dim=1)
 
     def mask_weights(self, tokens: Tensor) -> Tensor:
         """A weight for each upscaled channel and each mask, Bx4x32."""
