@@ -3,13 +3,16 @@
 The engines themselves are imported when one is chosen, so that this package costs nothing to import.
 """
 
+import shutil
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 from anymask.catalog import ModelEntry, find
+from anymask.downloads import located
 from anymask.errors import MissingExtraError, ModelError, WeightsError
 from anymask.runtime.engine import MatteEngine, SegmentEngine
+from anymask.runtime.graphs import graph_folder
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
@@ -26,9 +29,8 @@ def load_segment_engine(
         model: a name from the catalogue.
         device: auto, cpu, cuda or mps; auto is the CPU unless a CUDA GPU and the torch extra are there.
         precision: auto, fp32, bf16 or fp16; auto is bf16 where the processor has it natively, else fp32.
-        weights: a checkpoint to use instead of the model's own: a .safetensors file, a PyTorch checkpoint of a
-        training run, or the
-            folder that such a run exported.
+        weights: a checkpoint to use instead of the model's own: a PyTorch checkpoint, a .safetensors file, or a folder
+            of graphs (see `runtime/graphs.py`).
 
     Raises:
         ModelError: the model, device or precision is unknown or cannot be had.
@@ -50,16 +52,23 @@ def load_matte_engine(
 
 
 def _load(spec: ModelEntry, device: str, precision: str, weights: str | Path | None) -> SegmentEngine:
-    path = spec.path if weights is None else Path(weights)
+    path = located(spec) if weights is None else Path(weights)
     if not path.exists():
         raise WeightsError(f"The weights of {spec.name} are not at {path}.")
-    if device == "cpu" and path.is_dir():
-        from anymask.runtime.openvino import OpenVINOSegmentEngine
+    if device != "cpu":
+        from anymask.runtime.torch import TorchSegmentEngine
 
+        return TorchSegmentEngine(spec, path / "weights.safetensors" if path.is_dir() else path, device, precision)
+    from anymask.runtime.openvino import OpenVINOSegmentEngine
+
+    if path.is_dir():
         return OpenVINOSegmentEngine(spec, path, precision)
-    from anymask.runtime.torch import TorchSegmentEngine
-
-    return TorchSegmentEngine(spec, path / "weights.safetensors" if path.is_dir() else path, device, precision)
+    folder = graph_folder(spec, path)
+    try:
+        return OpenVINOSegmentEngine(spec, folder, precision)
+    except WeightsError:  # damaged since it was made
+        shutil.rmtree(folder)
+        return OpenVINOSegmentEngine(spec, graph_folder(spec, path), precision)
 
 
 def _choose(device: str, precision: str) -> tuple[str, str]:

@@ -16,8 +16,9 @@ from anymask.runtime.engine import Embedding, Features, padded_picture, prompt_p
 class Graph:
     """One compiled graph: arrays in, arrays out. Each concurrent call gets an inference request of its own."""
 
-    def __init__(self, xml: Path, weights: Path, precision: str) -> None:
-        """Compile the graph in `xml`, whose constants lie in the file `weights`; `precision` is fp32 or bf16.
+    def __init__(self, xml: Path, precision: str) -> None:
+        """Compile the graph in `xml`, whose constants lie in the .bin file of that name or, shared with other graphs,
+        in the folder's weights.safetensors; `precision` is fp32 or bf16.
 
         Raises WeightsError when the files are missing or damaged.
         """
@@ -30,7 +31,8 @@ class Graph:
         if cache is not None:
             options["CACHE_DIR"] = str(cache)
         try:
-            model = core.read_model(xml, weights)
+            shared = xml.with_name("weights.safetensors")
+            model = core.read_model(xml, shared if shared.exists() else xml.with_suffix(".bin"))
             self._compiled = core.compile_model(model, "CPU", options)
         except RuntimeError as error:
             raise WeightsError(f"The graph {xml.name} could not be loaded: {str(error).splitlines()[-1]}") from error
@@ -67,8 +69,7 @@ class OpenVINOSegmentEngine:
         self._lock = threading.Lock()
 
     def _graph(self, name: str) -> Graph:
-        weights = self._folder / "weights.safetensors"
-        return Graph(self._folder / f"{name}.xml", weights, self._precision)
+        return Graph(self._folder / f"{name}.xml", self._precision)
 
     def encode(self, rgb: np.ndarray) -> Features:
         return self._encoder(padded_picture(self.spec, rgb))

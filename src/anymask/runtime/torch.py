@@ -1,29 +1,23 @@
 """The engine for CUDA and MPS, and for comparing: the same networks run by PyTorch."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from anymask.catalog import ModelEntry
-from anymask.errors import MissingExtraError, ModelError, WeightsError
+from anymask.errors import MissingExtraError
 from anymask.runtime.engine import Embedding, Features, padded_picture, prompt_points
 
 try:
     import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+
+    from anymask.runtime.parts import load_parts
 except ImportError as error:  # pragma: no cover - the base install has no torch
     raise MissingExtraError(
         'Running a model through PyTorch needs the torch extra: pip install "anymask[torch]".'
     ) from error
 
-from anymask.networks import pocket
 from anymask.networks.parts import Parts
-
-LOADERS: dict[str, Callable[[dict[str, torch.Tensor]], Parts]] = {"pocket": pocket.from_state_dict}
-"""By family: a checkpoint's tensors to the network's parts. Raises ValueError for another model's
-tensors."""
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -35,27 +29,6 @@ def is_available(device: str) -> bool:
     return device == "cpu" or torch.cuda.is_available()
 
 
-def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a .safetensors file or of a PyTorch checkpoint, told by content; nothing in it is executed.
-
-    Raises WeightsError for a missing or damaged file.
-    """
-    try:
-        with path.open("rb") as file:
-            zipped = file.read(2) == b"PK"
-        if not zipped:
-            return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
-        raise WeightsError(f"{path} could not be read as weights: {str(error).splitlines()[0]}") from error
-    except Exception as error:  # torch's UnpicklingError hides behind several classes
-        raise WeightsError(f"{path} holds more than tensors and was refused.") from error
-    state = content.get("average", content) if isinstance(content, dict) else content
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise WeightsError(f"{path} is not a checkpoint of named tensors.")
-    return state
-
-
 class TorchSegmentEngine:
     """A promptable network as two PyTorch modules (see `runtime.engine.SegmentEngine`)."""
 
@@ -63,13 +36,8 @@ class TorchSegmentEngine:
         self.spec = spec
         self._device = torch.device(device)
         self._dtype = DTYPES[precision]
-        try:
-            parts = LOADERS[spec.family](read_state_dict(weights))
-        except KeyError as error:
-            raise ModelError(f"The family {spec.family} has no PyTorch network.") from error
-        except ValueError as error:
-            raise WeightsError(f"{weights} does not fit the model {spec.name}: {error}") from error
-        modules = [part if part is None else part.eval().requires_grad_(False).to(self._device) for part in parts]
+        parts = load_parts(spec, weights)
+        modules = [part and part.to(self._device) for part in parts]
         self._parts = Parts._make(modules)
 
     def _run(self, module: torch.nn.Module, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:

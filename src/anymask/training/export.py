@@ -7,25 +7,20 @@ further training.
 
 import hashlib
 import json
-import logging
 import struct
 import tempfile
-import warnings
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
 
 import openvino as ov
 import torch
-from openvino.frontend import FrontEndManager
-from openvino.frontend.pytorch.fx_decoder import TorchFXPythonDecoder
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from anymask.catalog import find
 from anymask.networks.pocket import ConvNorm, Pocket, parts
-
-SIDE, MASK_SIDE = 512, 128
-GRAPHS = ("encoder", "decoder", "masked")
+from anymask.runtime.convert import convert_parts
 
 
 def export_pocket(checkpoint: Path, folder: Path) -> Path:
@@ -48,7 +43,7 @@ def write_artefact(network: Pocket, folder: Path) -> Path:
         trees: dict[str, ElementTree.ElementTree[Any]] = {}
         extra: dict[str, Tensor] = {}
         known = {_digest(_bytes(tensor)): key for key, tensor in weights.items()}
-        for graph, model in zip(GRAPHS, _graphs(rounded), strict=True):
+        for graph, model in convert_parts(find("pocket"), parts(rounded)):
             xml = Path(name) / f"{graph}.xml"
             ov.save_model(model, xml, compress_to_fp16=True)
             constants = xml.with_suffix(".bin").read_bytes()
@@ -77,42 +72,6 @@ def _drop_normalisation(network: Pocket) -> None:
         if isinstance(module, ConvNorm):
             module[0].bias = nn.Parameter(module.norm.bias.detach())
             module[1] = nn.Identity()
-
-
-def _graphs(network: Pocket) -> list[ov.Model]:
-    """Encoder with a fixed input; decoder with any number of prompts and points, without and with earlier masks."""
-    image = torch.zeros(1, SIDE, SIDE, 3, dtype=torch.uint8)
-    encoder, _, decoder, _ = parts(network.eval())
-    with torch.no_grad():
-        features = encoder(image)
-    prompts, points = torch.export.Dim("prompts", min=1, max=4096), torch.export.Dim("points", min=1, max=4096)
-    count = 2
-    inputs = (*features, torch.zeros(count, 3, 2), torch.ones(count, 3), torch.zeros(count, MASK_SIDE, MASK_SIDE))
-    free = (None, None, None, {0: prompts, 1: points}, {0: prompts, 1: points}, {0: prompts})
-    shapes: list[list[Any]] = [list(f.shape) for f in features]
-    shapes += [[-1, -1, 2], [-1, -1], [-1, MASK_SIDE, MASK_SIDE]]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # torch.export's own, about its tree specs
-        graphs = [_convert(torch.export.export(encoder, (image,)), [[1, SIDE, SIDE, 3]])]
-        for end in (-1, None):
-            program = torch.export.export(decoder, inputs[:end], dynamic_shapes=free[:end])
-            graphs.append(_convert(program, shapes[:end]))
-    return graphs
-
-
-def _convert(program: torch.export.ExportedProgram, shapes: list[list[Any]]) -> ov.Model:
-    """Through OpenVINO's PyTorch frontend itself: `openvino.convert_model` would do the same and report its use over
-    the network."""
-    frontend = FrontEndManager().load_by_framework("pytorch")
-    logging.disable(logging.WARNING)  # it logs which decompositions this torch does not know
-    try:
-        decoder = TorchFXPythonDecoder.from_exported_program(program)  # must outlive the conversion
-        model = frontend.convert(frontend.load(decoder))
-    finally:
-        logging.disable(logging.NOTSET)
-    model.reshape({port: ov.PartialShape(shape) for port, shape in zip(model.inputs, shapes, strict=True)})
-    model.validate_nodes_and_infer_types()
-    return model
 
 
 def _constants(tree: "ElementTree.ElementTree[Any]") -> list[ElementTree.Element]:

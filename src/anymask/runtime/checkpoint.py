@@ -1,0 +1,164 @@
+"""Checkpoints: reading their tensors without running what else is in them, and telling whose they are."""
+
+import pickle
+import re
+import warnings
+import zipfile
+from collections.abc import Mapping
+from importlib import import_module
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from anymask.catalog import ModelEntry, models
+from anymask.errors import MissingExtraError, WeightsError
+
+try:
+    import safetensors.torch
+    import torch
+    from torch import Tensor
+except ImportError as error:  # pragma: no cover - the base install has no torch
+    raise MissingExtraError('Reading a checkpoint needs the torch extra: pip install "anymask[torch]".') from error
+
+CONTAINERS = ("average", "model", "state_dict")  # where a training run keeps the tensors; its average before its last
+PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and torch.compile
+SUFFIXES = (".pt", ".pth", ".safetensors")
+GRAPH = "graph."  # constants that pocket's graphs keep in the same file; not the network's
+
+Layout = dict[str, tuple[int, ...]]
+"""The shape of each tensor of a checkpoint."""
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """The tensors of a checkpoint by name, on the CPU, floating ones in float32.
+
+    Told by content: a PyTorch checkpoint (.pth, .pt; either of its formats), a .safetensors file, or a zip archive with
+    one of these in it. What training puts around the tensors or their names (`CONTAINERS`, `PREFIXES`) is taken off.
+
+    Raises:
+        WeightsError: the file is missing, damaged, quantised, or more than tensors; nothing in it has been executed.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's own, about formats that it still reads
+            content = _read(path)
+    except WeightsError as error:
+        raise WeightsError(f"{path} {error}") from error.__cause__
+    except FileNotFoundError as error:
+        raise WeightsError(f"{path} does not exist.") from error
+    except Exception as error:  # what unpickling a damaged file raises can be anything
+        raise WeightsError(f"{path} is damaged or cut short; download it again.") from error
+    for container in CONTAINERS:
+        if isinstance(content, Mapping) and isinstance(content.get(container), Mapping):
+            content = content[container]
+    if not isinstance(content, Mapping) or not content:
+        raise WeightsError(f"{path} is not a checkpoint of named tensors.")
+    state = {name: value for name, value in content.items() if not str(name).startswith(GRAPH)}
+    if any(_is_quantised(name, value) for name, value in state.items()):
+        raise WeightsError(f"{path} is a quantised checkpoint, which is not supported; use the original one.")
+    if not all(isinstance(value, Tensor) for value in state.values()):
+        raise WeightsError(f"{path} is not a checkpoint of named tensors.")
+    while prefix := next((prefix for prefix in PREFIXES if all(name.startswith(prefix) for name in state)), ""):
+        state = {name.removeprefix(prefix): value for name, value in state.items()}
+    return {name: value.detach().float() if value.is_floating_point() else value for name, value in state.items()}
+
+
+def identify(state: Mapping[str, Tensor]) -> str | None:
+    """Which model of the catalogue has just these tensors, by name and shape; None if there is none."""
+    found = _layout(state)
+    return next((entry.name for entry in models() if found in layouts(entry)), None)
+
+
+def check(state: Mapping[str, Tensor], entry: ModelEntry, path: Path) -> None:
+    """Raise WeightsError, naming `path`, unless these are a model's tensors, all of them and no others.
+
+    The sentence says what differs, and which model it looks like.
+    """
+    found = _layout(state)
+    differences = min((_differences(found, layout) for layout in layouts(entry)), key=lambda texts: sum(texts.values()))
+    if not differences:
+        return
+    name = identify(state)
+    hint = f"; it looks like {name}: use Segmenter({name!r}, weights=...)" if name else ""
+    raise WeightsError(f"{path} is not a checkpoint of {entry.name}: {', '.join(differences)}{hint}.")
+
+
+def layouts(entry: ModelEntry) -> list[Layout]:
+    """How a model's checkpoints may look: as it is trained and, if its network has `fold`, as it is shipped."""
+    family = import_module(f"anymask.networks.{entry.family}")
+    with torch.device("meta"):
+        network = family.build(entry.variant)
+        states = [network.state_dict()]
+        if hasattr(network, "fold"):
+            states.append(network.fold())
+    return [_layout(state) for state in states]
+
+
+def _layout(state: Mapping[str, Tensor]) -> Layout:
+    return {name: tuple(tensor.shape) for name, tensor in state.items()}
+
+
+def _differences(found: Layout, expected: Layout) -> dict[str, int]:
+    """What is missing, too much, and of another shape, in words, each with how many that are."""
+    shared = expected.keys() & found.keys()
+    kinds = {
+        "missing": [name for name in expected if name not in shared],
+        "unexpected": [name for name in found if name not in shared],
+        "of another shape": [
+            f"{name} {list(found[name])} instead of {list(expected[name])}"
+            for name in expected
+            if name in shared and found[name] != expected[name]
+        ],
+    }
+    return {
+        f"{len(names)} {kind} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})": len(names)
+        for kind, names in kinds.items()
+        if names
+    }
+
+
+def _read(source: Path | BytesIO) -> Any:
+    """What a file holds, by its first bytes. Raises WeightsError with the end of a sentence."""
+    with source.open("rb") if isinstance(source, Path) else BytesIO(source.getvalue()) as file:
+        start = file.read(9)
+    if start.startswith(b"PK"):
+        return _read_zip(source)
+    if start.startswith(pickle.PROTO):
+        return _unpickle(source)
+    if start.endswith(b"{"):  # after eight bytes with the header's length
+        return (
+            safetensors.torch.load_file(source) if isinstance(source, Path) else safetensors.torch.load(source.read())
+        )
+    raise WeightsError("is neither a PyTorch checkpoint nor a .safetensors file.")
+
+
+def _read_zip(source: Path | BytesIO) -> Any:
+    """A PyTorch checkpoint, which is a zip archive itself, or the one that was put into an archive."""
+    with zipfile.ZipFile(source) as archive:
+        names = archive.namelist()
+        if any(name.endswith("/data.pkl") for name in names):
+            return _unpickle(source, mmap=isinstance(source, Path))
+        inside = [name for name in names if name.endswith(SUFFIXES) and not Path(name).name.startswith(".")]
+        if len(inside) != 1:
+            raise WeightsError("is a zip archive without a checkpoint, or with several; take out the one you want.")
+        return _read(BytesIO(archive.read(inside[0])))
+
+
+def _unpickle(source: Path | BytesIO, mmap: bool = False) -> Any:
+    """PyTorch's own restricted reading, which knows how to make tensors and containers and nothing else."""
+    try:
+        return torch.load(source, map_location="cpu", weights_only=True, mmap=mmap)
+    except pickle.UnpicklingError as error:
+        wanted = re.search(r"GLOBAL (\S+)", str(error))
+        what = f"wants {wanted[1]}" if wanted else "is a pickle of something else than tensors"
+        raise WeightsError(f"{what} and was refused: a checkpoint may hold tensors only.") from error
+    except RuntimeError as error:
+        if "TorchScript" not in str(error):
+            raise
+        raise WeightsError("is a TorchScript program and was refused: a checkpoint may hold tensors only.") from error
+
+
+def _is_quantised(name: str, value: object) -> bool:
+    """Torch's quantised tensors and packed parameters, and the bytes in which others keep theirs."""
+    quantised = isinstance(value, Tensor) and (value.is_quantized or value.dtype in (torch.int8, torch.uint8))
+    return quantised or "_packed_params" in name

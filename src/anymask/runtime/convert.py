@@ -1,0 +1,74 @@
+"""From PyTorch modules to OpenVINO's graphs, through `torch.export`."""
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import openvino as ov
+import torch
+from openvino.frontend import FrontEndManager
+from openvino.frontend.pytorch.fx_decoder import TorchFXPythonDecoder
+from torch import Tensor, nn
+
+from anymask.catalog import ModelEntry
+from anymask.networks.parts import Parts
+from anymask.runtime.engine import padded_picture
+from anymask.runtime.parts import load_parts
+
+PROMPTS, POINTS = torch.export.Dim("prompts", min=1, max=4096), torch.export.Dim("points", min=1, max=4096)
+
+
+def write_graphs(spec: ModelEntry, checkpoint: Path, folder: Path) -> None:
+    """Write a checkpoint's graphs to a folder, constants in float32. Raises WeightsError as `load_parts` does."""
+    for name, model in convert_parts(spec, load_parts(spec, checkpoint)):
+        ov.save_model(model, folder / f"{name}.xml", compress_to_fp16=False)
+
+
+def convert_parts(spec: ModelEntry, parts: Parts) -> Iterator[tuple[str, ov.Model]]:
+    """A network's graphs by the names of its parts; the numbers of prompts and of points stay open."""
+    picture = torch.from_numpy(padded_picture(spec, np.zeros((1, 1, 3), np.uint8)))
+    encoder = _convert(parts.encoder, [picture])
+    yield "encoder", encoder
+    embedding = _outputs(encoder)
+    if parts.prepare is not None:
+        prepare = _convert(parts.prepare, embedding)
+        yield "prepare", prepare
+        embedding = _outputs(prepare)
+    prompts = [torch.zeros(2, 3, 2), torch.ones(2, 3), torch.zeros(2, spec.mask_side, spec.mask_side)]
+    yield "decoder", _convert(parts.decoder, embedding, prompts[:2])
+    if parts.masked is not None:
+        yield "masked", _convert(parts.masked, embedding, prompts)
+
+
+def _convert(module: nn.Module, fixed: Sequence[Tensor], prompts: Sequence[Tensor] = ()) -> ov.Model:
+    """The graph of a module called with inputs of fixed shapes, and then coords, labels and mask as far as given.
+
+    Through OpenVINO's PyTorch frontend itself: `openvino.convert_model` would do the same and report its use over the
+    network.
+    """
+    several = {0: PROMPTS, 1: POINTS}
+    axes = (*({} for _ in fixed), *(several, several, {0: PROMPTS})[: len(prompts)])
+    logging.disable(logging.WARNING)  # OpenVINO logs which decompositions this torch does not know
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # torch.export's own, about its tree specs
+            program = torch.export.export(module, (*fixed, *prompts), dynamic_shapes=axes)
+            frontend = FrontEndManager().load_by_framework("pytorch")
+            decoder = TorchFXPythonDecoder.from_exported_program(program)  # must outlive the conversion
+            model = frontend.convert(frontend.load(decoder))
+    finally:
+        logging.disable(logging.NOTSET)
+    shapes = [
+        [-1 if axis in open_axes else size for axis, size in enumerate(tensor.shape)]
+        for tensor, open_axes in zip((*fixed, *prompts), axes, strict=True)
+    ]
+    model.reshape({port: ov.PartialShape(shape) for port, shape in zip(model.inputs, shapes, strict=True)})
+    model.validate_nodes_and_infer_types()
+    return model
+
+
+def _outputs(model: ov.Model) -> list[Tensor]:
+    """Stand-ins for what a graph of fixed shapes gives."""
+    return [torch.zeros(*output.shape) for output in model.outputs]

@@ -1,0 +1,60 @@
+"""Where a checkpoint's graphs lie: made once, found again without PyTorch.
+
+A folder of graphs holds encoder.xml, decoder.xml and, where the network has such parts, prepare.xml and masked.xml (see
+`networks/parts.py`), each with its constants in a .bin file beside it, in float32.
+"""
+
+import atexit
+import os
+import shutil
+import sys
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+from anymask.catalog import ModelEntry
+from anymask.errors import MissingExtraError
+from anymask.hashes import checkpoint_sha256
+from anymask.home import writable_folder
+from anymask.locks import alone
+
+GRAPH_VERSION = 1
+"""Raised whenever the code that graphs are made of changes what they hold; they are then made anew."""
+
+
+def graph_folder(spec: ModelEntry, checkpoint: Path) -> Path:
+    """The folder of a checkpoint's graphs, converted unless an earlier run did; standard error says when that begins.
+
+    It is kept under `home()`, or, where that cannot be written, until the process ends.
+
+    Raises:
+        WeightsError: the checkpoint is damaged or another model's.
+        MissingExtraError: it has to be converted and torch is not installed.
+    """
+    kept = writable_folder("graphs")
+    if kept is None:
+        kept = Path(tempfile.mkdtemp(prefix="anymask-"))
+        atexit.register(shutil.rmtree, kept, ignore_errors=True)
+    folder = kept / f"{spec.name}-{GRAPH_VERSION}-{checkpoint_sha256(checkpoint)[:16]}"
+    if not folder.exists():
+        with alone(kept / f".{folder.name}.lock"):
+            if not folder.exists():  # another process may have made it while this one waited
+                _make(spec, checkpoint, folder)
+    return folder
+
+
+def _make(spec: ModelEntry, checkpoint: Path, folder: Path) -> None:
+    """Convert next to the folder and move it there in one step, so that nobody ever finds half of it."""
+    if find_spec("torch") is None:
+        raise MissingExtraError(f'Preparing {spec.name}, once, needs the torch extra: pip install "anymask[torch]".')
+    from anymask.runtime.convert import write_graphs
+
+    unfinished = folder.with_name(f".{folder.name}")
+    shutil.rmtree(unfinished, ignore_errors=True)  # of a process that was killed
+    sys.stderr.write(f"Preparing {spec.name} for this machine, once ...\n")
+    try:
+        unfinished.mkdir()
+        write_graphs(spec, checkpoint, unfinished)
+        os.replace(unfinished, folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
