@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from anymask.ahead import read_ahead
 from anymask.errors import AnymaskError, ImageError
 
 PHOTOGRAPHS = ".jpg", ".jpeg", ".jfif", ".mpo", ".heic", ".heif", ".avif", ".webp", ".tif", ".tiff", ".jp2"
@@ -72,31 +75,36 @@ def jobs(
 
 def process(
     jobs: Iterable[Job],
-    function: Callable[[Path, Path], object],
+    function: Callable[[Any, Path], object],
     on_progress: Callable[[int, int], object] = lambda done, total: None,
+    read: Callable[[Path], Any] = Path,
 ) -> Outcome:
     """Do the jobs one after the other; what fails is noted, and the rest is done all the same.
 
     Args:
-        function: reads the source, its first argument, and writes the target, whose folder exists by then.
+        function: writes the target, its second argument, whose folder exists by then; its first is what `read` made of
+            the source.
         on_progress: called with the number of jobs behind us and the number of all, from 0 on.
+        read: called with the next sources, in a thread, while `function` works; by default the path is handed on.
     """
     todo = list(jobs)
     outcome = Outcome()
     on_progress(0, len(todo))
-    for count, job in enumerate(todo, 1):
-        if job.skip:
-            outcome.skipped.append(job.target)
-        else:
-            try:
-                job.target.parent.mkdir(parents=True, exist_ok=True)
-                function(job.source, job.target)
-                outcome.done.append(job.target)
-            except AnymaskError as error:
-                outcome.failed.append((job.source, str(error)))
-            except Exception as error:  # a fault of ours must not cost the user the other thousand pictures
-                outcome.failed.append((job.source, f"{job.source}: {error} ({type(error).__name__})"))
-        on_progress(count, len(todo))
+    with closing(read_ahead([job.source for job in todo if not job.skip], read)) as sources:
+        for count, job in enumerate(todo, 1):
+            if job.skip:
+                outcome.skipped.append(job.target)
+            else:
+                _, source = next(sources)
+                try:
+                    job.target.parent.mkdir(parents=True, exist_ok=True)
+                    function(source.result(), job.target)
+                    outcome.done.append(job.target)
+                except AnymaskError as error:
+                    outcome.failed.append((job.source, str(error)))
+                except Exception as error:  # a fault of ours must not cost the user the other thousand pictures
+                    outcome.failed.append((job.source, f"{job.source}: {error} ({type(error).__name__})"))
+            on_progress(count, len(todo))
     return outcome
 
 

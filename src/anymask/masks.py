@@ -142,8 +142,8 @@ class Masks:
 
     def rles(self, compressed: bool = True) -> list[rle.RLE]:
         """COCO's RLE of each mask, `{"size": [H, W], "counts": ...}`; uncompressed, counts are a list of runs."""
-        runs = [rle.encode(self.region(i), self.height, self.width) for i in range(len(self))]
-        return [rle.compress(one) for one in runs] if compressed else runs
+        runs = [one or rle.encode(self.region(i), self.height, self.width) for i, one in enumerate(self._rles)]
+        return [rle.compress(one) if compressed else {**one, "counts": rle.counts(one)} for one in runs]
 
     def polygons(self, tolerance: float = 0.5, holes: bool = False) -> list[list[np.ndarray]]:
         """The outlines of each mask: a list of rings, float32 `[K, 2]` x and y, not closed.

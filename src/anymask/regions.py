@@ -25,7 +25,8 @@ def remove_small_regions(region: Region, min_area: float, height: int, width: in
 
     labels, sizes = _components(~mask)
     holes = sizes < min_area
-    mask |= np.append(False, holes)[labels]
+    if holes.any():
+        mask |= np.append(False, holes)[labels]
 
     labels, sizes = _components(mask)
     islands = sizes < min_area
@@ -39,5 +40,5 @@ def remove_small_regions(region: Region, min_area: float, height: int, width: in
 
 def _components(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The number of each pixel's connected component, 0 outside, int `[H, W]`, and the sizes of 1, 2, ... in pixels."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
     return labels, stats[1:, cv2.CC_STAT_AREA]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from anymask.errors import FormatError
-from anymask.placement import Region, tight
+from anymask.placement import Region
 
 RLE = dict[str, Any]
 
@@ -68,8 +68,25 @@ def decode(rle: RLE) -> np.ndarray:
 
 
 def region(rle: RLE) -> Region:
-    """The mask of an RLE, cut to its bounding box."""
-    return tight(decode(rle))
+    """The mask of an RLE, cut to its bounding box, made without a picture-sized array.
+
+    Raises:
+        FormatError: as `counts`.
+    """
+    height = rle["size"][0]
+    edges = np.cumsum(counts(rle), dtype=np.int64)
+    starts, lasts = edges[0:-1:2], edges[1::2] - 1
+    starts, lasts = starts[starts <= lasts], lasts[starts <= lasts]
+    if not len(starts):
+        return Region(0, 0, np.zeros((0, 0), bool))
+    x, width = starts[0] // height, lasts[-1] // height - starts[0] // height + 1
+    # A run that goes on in the next column has the last row and the first.
+    spans = (starts // height != lasts // height).any()
+    y, rows = (0, height) if spans else (min(starts % height), max(lasts % height) - min(starts % height) + 1)
+    first, last = ((places // height - x) * rows + places % height - y for places in (starts, lasts))
+    runs = np.diff(np.stack([first, last + 1], axis=1).ravel(), prepend=0, append=width * rows)
+    pixels = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(width, rows).T
+    return Region(int(x), int(y), pixels)
 
 
 def area(rle: RLE) -> int:

@@ -1,18 +1,23 @@
 """Prompted segmentation: encode a picture once, then ask for masks."""
 
+import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from anymask import embeddings
+from anymask.ahead import AHEAD, read_ahead
 from anymask.catalog import ModelEntry
-from anymask.errors import PromptError
+from anymask.errors import ImageError, PromptError, WeightsError
+from anymask.hashes import checkpoint_sha256
 from anymask.images import read_image
 from anymask.masks import Masks
-from anymask.placement import Placement
+from anymask.placement import Box, Placement
 from anymask.prompts import Prompt
 from anymask.runtime import load_segment_engine
 from anymask.runtime.engine import BOX_END, BOX_START, Embedding, Features, SegmentEngine
@@ -35,6 +40,7 @@ class Segmenter:
         self, model: str = "pocket", device: str = "auto", precision: str = "auto", weights: str | Path | None = None
     ) -> None:
         self.engine: SegmentEngine = load_segment_engine(model, device, precision, weights)
+        self._weights = self.spec.path if weights is None else Path(weights)
 
     @property
     def spec(self) -> ModelEntry:
@@ -46,37 +52,83 @@ class Segmenter:
         """The model's name."""
         return self.spec.name
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """What tells these weights from others: the SHA-256 of their file."""
+        folder = self._weights.is_dir()
+        return checkpoint_sha256(self._weights / "weights.safetensors" if folder else self._weights)
+
     def encode(self, picture: Any) -> "EncodedImage":
-        """Run the encoder on a picture: a path, bytes, file object, PIL image or array (see
-        `anymask.images.read_image`)."""
-        rgb = read_image(picture)
-        return EncodedImage(self, rgb, (0, 0, rgb.shape[1], rgb.shape[0]))
+        """Run the encoder on a picture: a path, bytes, file object, PIL image or array.
+
+        Raises ImageError for what is no picture (see `anymask.images.read_image`).
+        """
+        return self._encode(self._read(picture))
+
+    def encode_many(
+        self,
+        pictures: Iterable[Any],
+        *,
+        ahead: int = AHEAD,
+        on_error: Callable[[Any, ImageError], object] | None = None,
+    ) -> Iterator["EncodedImage"]:
+        """Encode pictures one after the other, in their order; while one is encoded, a thread reads the next.
+
+        Nothing is read before the first is asked for. Closing the iterator, or dropping it, ends the thread.
+
+        Args:
+            pictures: what `encode` takes, any number of them; the thread takes them from the iterable when their turn
+                to be read comes.
+            ahead: how many are read, and held in memory, in advance; with 0 nothing overlaps.
+            on_error: called with a picture that cannot be read and its error, in its turn, and the others follow.
+                Without it the error is raised in its turn, and ends the iteration.
+
+        Raises ImageError (see `on_error`), and what `pictures` itself raises.
+        """
+        with closing(read_ahead(pictures, self._read, ahead)) as readings:
+            for picture, reading in readings:
+                try:
+                    scaled = reading.result()
+                except ImageError as error:
+                    if on_error is None:
+                        raise
+                    on_error(picture, error)
+                else:
+                    yield self._encode(scaled)
+
+    def _read(self, picture: Any) -> "_Scaled":
+        return _scaled(self.spec, read_image(picture))
+
+    def _encode(self, scaled: "_Scaled") -> "EncodedImage":
+        return EncodedImage(self, scaled.placement, self.engine.encode(scaled.pixels), scaled.rgb)
 
     def __repr__(self) -> str:
         return f"Segmenter({self.name!r})"
 
 
 class EncodedImage:
-    """A picture, or a crop of one, that its segmenter has looked at; made by `Segmenter.encode`.
+    """A picture, or a crop of one, that its segmenter has looked at; made by `Segmenter.encode`, or loaded.
 
     Attributes:
         segmenter: what encoded it.
-        rgb: the whole picture, uint8 [H, W, 3].
         placement: how low-resolution masks lie on the picture.
         features: the encoder's output.
     """
 
-    def __init__(self, segmenter: Segmenter, rgb: np.ndarray, crop: tuple[int, int, int, int]) -> None:
+    def __init__(
+        self, segmenter: Segmenter, placement: Placement, features: Features, rgb: np.ndarray | None = None
+    ) -> None:
         self.segmenter = segmenter
-        self.rgb = rgb
-        x0, y0, x1, y1 = crop
-        spec = segmenter.spec
-        if spec.input.fit == "letterbox":
-            self.placement = Placement.letterbox(rgb.shape[0], rgb.shape[1], spec.input.side, crop)
-        else:
-            self.placement = Placement.stretch(rgb.shape[0], rgb.shape[1], spec.input.side, crop, spec.enlarge)
-        scaled = resize_to_input(rgb[y0:y1, x0:x1], self.placement, spec.input.resize)
-        self.features: Features = segmenter.engine.encode(scaled)
+        self.placement = placement
+        self.features = features
+        self._rgb = rgb
+
+    @property
+    def rgb(self) -> np.ndarray:
+        """The whole picture, uint8 [H, W, 3]. Raises ImageError when it was loaded without its picture."""
+        if self._rgb is None:
+            raise ImageError("The picture itself is needed here; give it to EncodedImage.load(..., picture=...).")
+        return self._rgb
 
     @cached_property
     def embedding(self) -> Embedding:
@@ -93,10 +145,49 @@ class EncodedImage:
         """Width of the picture in pixels."""
         return self.placement.width
 
-    def crop(self, box: tuple[int, int, int, int]) -> "EncodedImage":
+    @cached_property
+    def _picture_hash(self) -> str:
+        return embeddings.picture_hash(self.rgb)
+
+    def crop(self, box: Box) -> "EncodedImage":
         """The same picture with only the part x0, y0, x1, y1 encoded, larger; prompts stay in pixels of the whole
         picture."""
-        return EncodedImage(self.segmenter, self.rgb, box)
+        return self.segmenter._encode(_scaled(self.segmenter.spec, self.rgb, box))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write what the encoder made to a file, to be loaded again; of the picture itself only a hash.
+
+        Raises ImageError when it cannot be written; a file that was there before is left as it was then.
+        """
+        name, weights = self.segmenter.name, self.segmenter.fingerprint
+        origin = embeddings.Origin(name, weights, self.height, self.width, self.placement.crop, self._picture_hash)
+        embeddings.write(path, origin, self.features)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], segmenter: Segmenter, picture: Any = None) -> "EncodedImage":
+        """What `save` wrote, for the same model with the same weights; its masks are the same to the last bit.
+
+        Args:
+            picture: the picture, as for `Segmenter.encode`. Only `rgb`, `crop`, and `everything` with crop layers need
+                it.
+
+        Raises:
+            ImageError: the file is missing, damaged or another kind of file, or the picture is not the one encoded.
+            WeightsError: another model, or the same with other weights, encoded it.
+        """
+        origin, features = embeddings.read(path)
+        if origin.model != segmenter.name:
+            raise WeightsError(f"{path} was encoded by {origin.model}; {segmenter.name} cannot read its features.")
+        if origin.weights != segmenter.fingerprint:
+            raise WeightsError(f"{path} was encoded by {origin.model} with other weights; encode the picture again.")
+        rgb = None if picture is None else read_image(picture)
+        if rgb is not None and origin.picture != embeddings.picture_hash(rgb):
+            size = f"{origin.width} x {origin.height}"
+            raise ImageError(f"The picture given is not the one of {size} pixels that was encoded in {path}.")
+        placement = _placement(segmenter.spec, origin.height, origin.width, origin.crop)
+        image = cls(segmenter, placement, features, rgb)
+        image._picture_hash = origin.picture
+        return image
 
     def predict(
         self,
@@ -181,3 +272,23 @@ class EncodedImage:
 
 def _is_ambiguous(prompt: Prompt) -> bool:
     return len(prompt.points) == 1 and prompt.box is None and prompt.mask is None
+
+
+class _Scaled(NamedTuple):
+    """A picture and what the encoder sees of it: `pixels`, the part that `placement` names, at the network's scale."""
+
+    rgb: np.ndarray
+    placement: Placement
+    pixels: np.ndarray
+
+
+def _scaled(spec: ModelEntry, rgb: np.ndarray, crop: Box | None = None) -> _Scaled:
+    placement = _placement(spec, rgb.shape[0], rgb.shape[1], crop)
+    x0, y0, x1, y1 = placement.crop
+    return _Scaled(rgb, placement, resize_to_input(rgb[y0:y1, x0:x1], placement, spec.input.resize))
+
+
+def _placement(spec: ModelEntry, height: int, width: int, crop: Box | None) -> Placement:
+    if spec.input.fit == "letterbox":
+        return Placement.letterbox(height, width, spec.input.side, crop)
+    return Placement.stretch(height, width, spec.input.side, crop, spec.enlarge)

@@ -2,14 +2,16 @@
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from anymask.cli.batch import Overwrite, Recursive, carry_out, is_lone, plan
+from anymask.cli.batch import Overwrite, Recursive, carry_out, draw_overlay, is_lone, plan
 from anymask.cli.options import Device, Model, Precision, Weights, note
-from anymask.cli.progress import progress
-from anymask.cli.segment import OVERLAY, overlay_path
+from anymask.progress import progress
+
+if TYPE_CHECKING:
+    import numpy as np
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -99,22 +101,19 @@ def everything(
     todo = plan(pictures, output, f".masks.{format.lstrip('.')}", recursive, overwrite)
 
     from anymask import formats
-    from anymask.images import read_image, save_image
+    from anymask.images import read_image
     from anymask.segmenter import Segmenter
 
     for job in todo:
         formats.check(job.target)
-    todo = [job for job in todo if job.source in pictures or not job.source.name.endswith(OVERLAY)]
     segmenter = Segmenter(model, device, precision, weights)
 
-    def find(source: Path, target: Path) -> None:
-        rgb = read_image(source)
+    def find(rgb: "np.ndarray", target: Path) -> None:
         with progress("Points") if is_lone(pictures) else nullcontext() as advance:
             masks = segmenter.encode(rgb).everything(on_progress=advance, **options)
         masks.save(target)
         note(f"{target}: {len(masks)} masks")
         if overlay:
-            save_image(overlay_path(target), masks.overlay(rgb))
-            note(f"{overlay_path(target)}: the overlay")
+            draw_overlay(masks, rgb, target)
 
-    carry_out(pictures, todo, find)
+    carry_out(pictures, todo, find, read_image)

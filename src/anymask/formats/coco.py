@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     from anymask.masks import Masks
 
@@ -16,9 +18,12 @@ def encode(masks: Masks) -> bytes:
 def dataset(masks: Masks, image_id: int = 1, file_name: str | None = None, category: str = "object") -> dict[str, Any]:
     """A data set of one picture; each annotation also has the mask's score and extra columns.
 
-    `bbox` is x, y, width, height as pycocotools counts them: a box of one pixel is 1 wide.
+    `bbox` is x, y, width, height as pycocotools counts them: a box of one pixel is 1 wide. A column `name` says each
+    mask's category; without it all are of `category`.
     """
     columns = {"score": masks.scores, **masks.extra}
+    names = columns.pop("name", np.full(len(masks), category)).tolist()
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names or [category]), 1)}
     rles, areas, boxes = masks.rles(), masks.areas, masks.boxes
     annotations = []
     for i in range(len(masks)):
@@ -28,7 +33,7 @@ def dataset(masks: Masks, image_id: int = 1, file_name: str | None = None, categ
             {
                 "id": i + 1,
                 "image_id": image_id,
-                "category_id": 1,
+                "category_id": numbers[names[i]],
                 "segmentation": rles[i],
                 "area": int(areas[i]),
                 "bbox": [float(value) for value in (x0, y0, *size)],
@@ -37,4 +42,5 @@ def dataset(masks: Masks, image_id: int = 1, file_name: str | None = None, categ
             }
         )
     image = {"id": image_id, "file_name": file_name or "", "width": masks.width, "height": masks.height}
-    return {"images": [image], "annotations": annotations, "categories": [{"id": 1, "name": category}]}
+    categories = [{"id": number, "name": name} for name, number in numbers.items()]
+    return {"images": [image], "annotations": annotations, "categories": categories}
