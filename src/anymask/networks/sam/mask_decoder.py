@@ -29,7 +29,7 @@ class MaskDecoder(nn.Module):
             nn.GELU(),
         )
         self.output_hypernetworks_mlps = nn.ModuleList(Head((WIDTH, WIDTH, WIDTH, WIDTH // 8)) for _ in range(MASKS))
-        self.iou_prediction_head = Head((WIDTH, WIDTH, WIDTH, MASKS))
+        self.iou_prediction_head: nn.Module = Head((WIDTH, WIDTH, WIDTH, MASKS))
 
     def forward(self, embedding: Tensor, positions: Tensor, prompt: Tensor) -> tuple[Tensor, Tensor]:
         tokens, upscaled = self.transform(embedding, positions, prompt)
@@ -42,7 +42,12 @@ class MaskDecoder(nn.Module):
         cells = embedding.flatten(2).transpose(1, 2).expand(tokens.shape[0], -1, -1)
         tokens, cells = self.transformer(cells, positions.flatten(2).transpose(1, 2), tokens)
         image = cells.transpose(1, 2).unflatten(2, embedding.shape[2:])
-        return tokens, self.output_upscaling(image)
+        return tokens, self.upscale(image)
+
+    def upscale(self, image: Tensor) -> Tensor:
+        """Bx256xhxw -> Bx32x4hx4w."""
+        upscaled: Tensor = self.output_upscaling(image)
+        return upscaled
 
     def output_tokens(self) -> Tensor:
         """The learned tokens that come before the prompt's: predicted IoU, masks 0..3; 5x256."""

@@ -50,10 +50,7 @@ class PromptEncoder(nn.Module):
 
     def positions(self) -> Tensor:
         """The position code of each cell's centre, 1x256xgridxgrid."""
-        centers = torch.arange(self.grid, device=self.pe_layer.positional_encoding_gaussian_matrix.device) + 0.5
-        y, x = torch.meshgrid(centers / self.grid, centers / self.grid, indexing="ij")
-        code: Tensor = self.pe_layer(torch.stack([x, y], dim=-1))
-        return code.permute(2, 0, 1).unsqueeze(0)
+        return self.pe_layer.cells(self.grid)
 
 
 class FourierPosition(nn.Module):
@@ -70,3 +67,10 @@ class FourierPosition(nn.Module):
         frequencies = self.positional_encoding_gaussian_matrix
         angles = 2 * torch.pi * (x * frequencies[0] + y * frequencies[1])
         return torch.cat([angles.sin(), angles.cos()], dim=-1)
+
+    def cells(self, grid: int) -> Tensor:
+        """The features of the centre of each of `grid` x `grid` cells, 1xCxgridxgrid."""
+        centers = (torch.arange(grid, device=self.positional_encoding_gaussian_matrix.device) + 0.5) / grid
+        y, x = torch.meshgrid(centers, centers, indexing="ij")
+        code: Tensor = self(torch.stack([x, y], dim=-1))
+        return code.permute(2, 0, 1).unsqueeze(0)

@@ -21,7 +21,7 @@ from anymask.networks.sam.layers import LayerNorm2d
 from anymask.networks.sam.mask_decoder import MaskDecoder
 from anymask.networks.sam.prompt_encoder import PromptEncoder
 from anymask.networks.sam.sam import Sam, normalize
-from anymask.networks.sam.transformer import HEADS, Attention, TwoWayLayer, join_heads, split_heads
+from anymask.networks.sam.transformer import HEADS, Attention, TwoWayLayer, TwoWayTransformer, join_heads, split_heads
 
 
 class Embedding(NamedTuple):
@@ -43,9 +43,9 @@ class Embedding(NamedTuple):
 class Encoder(nn.Module):
     """image 1xSxSx3 (0..255, padded with the mean) -> (embedding 1x256xhxw,)."""
 
-    def __init__(self, sam: Sam) -> None:
+    def __init__(self, image_encoder: nn.Module) -> None:
         super().__init__()
-        self.image_encoder = sam.image_encoder
+        self.image_encoder = image_encoder
 
     def forward(self, image: Tensor) -> tuple[Tensor]:
         return (self.image_encoder(normalize(image))[0],)
@@ -60,20 +60,8 @@ class Prepare(nn.Module):
         self.transformer = sam.mask_decoder.transformer
 
     def forward(self, embedding: Tensor) -> Embedding:
-        cells = as_cells(embedding + self.prompt_encoder.no_mask())
-        positions = as_cells(self.prompt_encoder.positions())
-        placed = cells + positions
-        first, second = self.transformer.both
-        from_image = first.cross_attn_token_to_image
-        return Embedding(
-            cells,
-            project(from_image.k_proj, placed),
-            project(from_image.v_proj, cells).transpose(2, 3),
-            project(first.cross_attn_image_to_token.q_proj, placed),
-            project(second.cross_attn_token_to_image.k_proj, positions),
-            project(second.cross_attn_image_to_token.q_proj, positions),
-            project(self.transformer.final_attn_token_to_image.k_proj, positions),
-        )
+        without_mask = embedding + self.prompt_encoder.no_mask()
+        return embed(self.transformer, without_mask, self.prompt_encoder.positions())
 
 
 class Decoder(nn.Module):
@@ -99,19 +87,40 @@ class Decoder(nn.Module):
 def parts(network: Sam) -> Parts:
     """What an engine runs of the network. `masked` is the decoder called with one more argument."""
     decoder = Decoder(network)
-    return Parts(Encoder(network), Prepare(network), decoder, decoder)
+    return Parts(Encoder(network.image_encoder), Prepare(network), decoder, decoder)
+
+
+def embed(transformer: TwoWayTransformer, image: Tensor, positions: Tensor) -> Embedding:
+    """Everything that the transformer reads of an image 1x256xhxw and its position code 1x256xhxw."""
+    cells, positions = as_cells(image), as_cells(positions)
+    placed = cells + positions
+    first, second = transformer.both
+    from_image = first.cross_attn_token_to_image
+    return Embedding(
+        cells,
+        project(from_image.k_proj, placed),
+        project(from_image.v_proj, cells).transpose(2, 3),
+        project(first.cross_attn_image_to_token.q_proj, placed),
+        project(second.cross_attn_token_to_image.k_proj, positions),
+        project(second.cross_attn_image_to_token.q_proj, positions),
+        project(transformer.final_attn_token_to_image.k_proj, positions),
+    )
 
 
 def prompted(
     encoder: PromptEncoder, decoder: MaskDecoder, image: Embedding, coords: Tensor, labels: Tensor, mask: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """The two-way transformer over a picture and its prompts -> tokens BxTx256, cells BxNx256."""
-    prompt = decoder.tokens(encoder(coords, labels))
-    cells, own = image.cells, None
-    if mask is not None:
-        own = as_cells(encoder.mask(mask) - encoder.no_mask())
-        cells = cells + own
-    transformer = decoder.transformer
+    own = None if mask is None else as_cells(encoder.mask(mask) - encoder.no_mask())
+    return transform(decoder.transformer, image, decoder.tokens(encoder(coords, labels)), own)
+
+
+def transform(
+    transformer: TwoWayTransformer, image: Embedding, prompt: Tensor, own: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """The two-way transformer over a picture, prompt tokens BxTx256 and what a mask prompt adds to the cells, BxNx256
+    -> tokens BxTx256, cells BxNx256."""
+    cells = image.cells if own is None else image.cells + own
     first, second = transformer.both
     tokens, cells = two_way(first, prompt, prompt, cells, own, image.first_key, image.first_value, image.first_query)
     tokens, cells = two_way(second, tokens, prompt, cells, cells, image.second_key, None, image.second_query)

@@ -52,7 +52,7 @@ class TwoWayLayer(nn.Module):
         self.norm1 = nn.LayerNorm(WIDTH)
         self.cross_attn_token_to_image = Attention(WIDTH // 2)
         self.norm2 = nn.LayerNorm(WIDTH)
-        self.mlp = MLP(WIDTH, HIDDEN, nn.ReLU())
+        self.mlp: nn.Module = MLP(WIDTH, HIDDEN, nn.ReLU())
         self.norm3 = nn.LayerNorm(WIDTH)
         self.norm4 = nn.LayerNorm(WIDTH)
         self.cross_attn_image_to_token = Attention(WIDTH // 2)
