@@ -123,7 +123,7 @@ def test_damaged_and_hostile_checkpoints_are_refused(tmp_path, content, capfd):
 def test_another_models_weights_are_refused(tmp_path):
     torch = pytest.importorskip("torch", reason="checkpoints need the torch extra")
     torch.save({"image_encoder.pos_embed": torch.zeros(2)}, tmp_path / "sam.pth")
-    with pytest.raises(WeightsError, match="does not fit the model pocket"):
+    with pytest.raises(WeightsError, match="is not a checkpoint of pocket"):
         load_segment_engine("pocket", weights=tmp_path / "sam.pth")
 
 

@@ -234,7 +234,7 @@ def test_an_export_runs_without_torch_and_agrees_with_it(tmp_path):
 def test_a_run_can_start_from_the_shipped_weights(tmp_path):
     from anymask.catalog import find
     from anymask.networks.pocket import from_state_dict
-    from anymask.runtime.parts import read_state_dict
+    from anymask.runtime.checkpoint import read_state_dict
 
     shipped = find("pocket").path / "weights.safetensors"
     trainer = Trainer(SMALL)

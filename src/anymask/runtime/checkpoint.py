@@ -8,17 +8,14 @@ from collections.abc import Mapping
 from importlib import import_module
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+import safetensors.torch
+import torch
+from torch import Tensor
 
 from anymask.catalog import ModelEntry, models
-from anymask.errors import MissingExtraError, WeightsError
-
-try:
-    import safetensors.torch
-    import torch
-    from torch import Tensor
-except ImportError as error:  # pragma: no cover - the base install has no torch
-    raise MissingExtraError('Reading a checkpoint needs the torch extra: pip install "anymask[torch]".') from error
+from anymask.errors import WeightsError
 
 CONTAINERS = ("average", "model", "state_dict")  # where a training run keeps the tensors; its average before its last
 PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and torch.compile
@@ -51,12 +48,11 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     for container in CONTAINERS:
         if isinstance(content, Mapping) and isinstance(content.get(container), Mapping):
             content = content[container]
-    if not isinstance(content, Mapping) or not content:
-        raise WeightsError(f"{path} is not a checkpoint of named tensors.")
-    state = {name: value for name, value in content.items() if not str(name).startswith(GRAPH)}
+    named = content if isinstance(content, Mapping) and all(isinstance(name, str) for name in content) else {}
+    state = {name: value for name, value in named.items() if not name.startswith(GRAPH)}
     if any(_is_quantised(name, value) for name, value in state.items()):
         raise WeightsError(f"{path} is a quantised checkpoint, which is not supported; use the original one.")
-    if not all(isinstance(value, Tensor) for value in state.values()):
+    if not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise WeightsError(f"{path} is not a checkpoint of named tensors.")
     while prefix := next((prefix for prefix in PREFIXES if all(name.startswith(prefix) for name in state)), ""):
         state = {name.removeprefix(prefix): value for name, value in state.items()}
@@ -117,37 +113,44 @@ def _differences(found: Layout, expected: Layout) -> dict[str, int]:
     }
 
 
-def _read(source: Path | BytesIO) -> Any:
-    """What a file holds, by its first bytes. Raises WeightsError with the end of a sentence."""
-    with source.open("rb") if isinstance(source, Path) else BytesIO(source.getvalue()) as file:
+def _read(source: Path | bytes) -> Any:
+    """What a file, or the content of one, holds; its first bytes tell. Raises WeightsError with the end of a sentence.
+
+    Of a file as little as possible is read before it is needed.
+    """
+    with _open(source) as file:
         start = file.read(9)
     if start.startswith(b"PK"):
         return _read_zip(source)
     if start.startswith(pickle.PROTO):
         return _unpickle(source)
     if start.endswith(b"{"):  # after eight bytes with the header's length
-        return (
-            safetensors.torch.load_file(source) if isinstance(source, Path) else safetensors.torch.load(source.read())
-        )
+        return safetensors.torch.load(source) if isinstance(source, bytes) else safetensors.torch.load_file(source)
     raise WeightsError("is neither a PyTorch checkpoint nor a .safetensors file.")
 
 
-def _read_zip(source: Path | BytesIO) -> Any:
+def _open(source: Path | bytes) -> BinaryIO:
+    return BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+
+
+def _read_zip(source: Path | bytes) -> Any:
     """A PyTorch checkpoint, which is a zip archive itself, or the one that was put into an archive."""
-    with zipfile.ZipFile(source) as archive:
+    with _open(source) as file, zipfile.ZipFile(file) as archive:
         names = archive.namelist()
         if any(name.endswith("/data.pkl") for name in names):
             return _unpickle(source, mmap=isinstance(source, Path))
         inside = [name for name in names if name.endswith(SUFFIXES) and not Path(name).name.startswith(".")]
         if len(inside) != 1:
             raise WeightsError("is a zip archive without a checkpoint, or with several; take out the one you want.")
-        return _read(BytesIO(archive.read(inside[0])))
+        return _read(archive.read(inside[0]))
 
 
-def _unpickle(source: Path | BytesIO, mmap: bool = False) -> Any:
+def _unpickle(source: Path | bytes, mmap: bool = False) -> Any:
     """PyTorch's own restricted reading, which knows how to make tensors and containers and nothing else."""
     try:
-        return torch.load(source, map_location="cpu", weights_only=True, mmap=mmap)
+        return torch.load(
+            source if isinstance(source, Path) else BytesIO(source), map_location="cpu", weights_only=True, mmap=mmap
+        )
     except pickle.UnpicklingError as error:
         wanted = re.search(r"GLOBAL (\S+)", str(error))
         what = f"wants {wanted[1]}" if wanted else "is a pickle of something else than tensors"

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from anymask.errors import WeightsError
 from anymask.networks.pocket import Pocket
-from anymask.runtime.parts import read_state_dict
+from anymask.runtime.checkpoint import read_state_dict
 from anymask.training.loader import Batch, BatchLoader
 from anymask.training.losses import intersection_over_union, mask_loss, subject_loss
 from anymask.training.prompting import Prompts, correct, first_prompts, subject_prompts
