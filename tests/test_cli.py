@@ -18,7 +18,7 @@ import anymask
 from anymask.cli import main
 
 ASSETS = Path(__file__).parents[1] / "assets"
-COMMANDS = [["cutout"], ["segment"], ["everything"], ["models"], ["evaluate"], ["train", "pocket"]]
+COMMANDS = [["cutout"], ["segment"], ["everything"], ["models"], ["download"], ["evaluate"], ["train", "pocket"]]
 
 
 class Ran(NamedTuple):

@@ -6,13 +6,16 @@ always whole.
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from anymask import hashes
 from anymask.catalog import ModelEntry
 from anymask.errors import WeightsError
 from anymask.locks import alone
 from anymask.progress import byte_progress
-from anymask.transfer import Progress, TransferError, discard, transfer
+
+if TYPE_CHECKING:
+    from anymask.transfer import Progress
 
 
 def located(entry: ModelEntry) -> Path:
@@ -46,7 +49,7 @@ def verified(entry: ModelEntry) -> Path:
     return path
 
 
-def fetch(entry: ModelEntry, on_progress: Progress = lambda done, total: None) -> Path:
+def fetch(entry: ModelEntry, on_progress: "Progress" = lambda done, total: None) -> Path:
     """A published model's checkpoint, downloaded to `entry.path` unless it is there, and verified.
 
     Goes on where an earlier try broke off. Several processes may ask for the same file: one downloads, the others wait.
@@ -56,7 +59,10 @@ def fetch(entry: ModelEntry, on_progress: Progress = lambda done, total: None) -
     Raises:
         WeightsError: it cannot be reached or written, or what came is not the published file (and is deleted).
     """
+    from anymask.transfer import TransferError, discard, transfer  # with Python's HTTP client, seldom needed
+
     path, address = entry.path, _address(entry)
+    part = path.with_name(path.name + ".part")
     try:
         if os.environ.get("ANYMASK_OFFLINE", "0") not in ("", "0"):
             raise TransferError("ANYMASK_OFFLINE is set")
@@ -64,9 +70,13 @@ def fetch(entry: ModelEntry, on_progress: Progress = lambda done, total: None) -
         with alone(path.with_name(f".{path.name}.lock")):
             if path.exists():  # another process has fetched it while this one waited
                 return verified(entry)
-            part = path.with_name(path.name + ".part")
             transfer(address, part, on_progress)
-            _accept(entry, address, part)
+            algorithm, expected = _expected(entry)
+            size, found = part.stat().st_size, hashes.compute(part, algorithm)
+            if found == expected:
+                os.replace(part, path)
+                hashes.remember(path, algorithm, found)
+            discard(part)
     except TransferError as error:
         raise WeightsError(
             f"The weights of {entry.name} could not be downloaded ({error}): put {address} into the folder "
@@ -76,22 +86,12 @@ def fetch(entry: ModelEntry, on_progress: Progress = lambda done, total: None) -
         raise WeightsError(
             f"{path} cannot be written ({error.strerror}); make room, or set ANYMASK_HOME to another folder."
         ) from error
-    return path
-
-
-def _accept(entry: ModelEntry, address: str, part: Path) -> None:
-    """Make a whole part the checkpoint, or refuse it."""
-    algorithm, expected = _expected(entry)
-    size, found = part.stat().st_size, hashes.compute(part, algorithm)
-    if found == expected:
-        os.replace(part, entry.path)
-        hashes.remember(entry.path, algorithm, found)
-    discard(part)
     if found != expected:
         raise WeightsError(
             f"What {address} sent for {entry.name} ({size} bytes) is not the published file and was deleted: its "
             f"{algorithm} should be {expected} and is {found}."
         )
+    return path
 
 
 def _address(entry: ModelEntry) -> str:

@@ -10,6 +10,8 @@ EXAMPLES = """\
 
   anymask models --commercial
 
+  anymask models --family sam
+
   anymask models --installed --json
 """
 
@@ -34,12 +36,26 @@ def models(
         typer.echo(json.dumps([{name: getattr(entry, name) for name in columns} for entry in found], indent=2))
         return
 
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
+    from rich.filesize import decimal
     from rich.table import Table
 
-    table = Table("name", "family", "can", "size", "licence", "commercial use", "installed", box=None, pad_edge=False)
+    console = Console()
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, collapse_padding=True)
+    table.add_column("name", style="bold", no_wrap=True)
+    table.add_column("family")
+    table.add_column("size", justify="right", no_wrap=True)
+    table.add_column("licence")
+    table.add_column("commercial", justify="center")
+    table.add_column("installed", justify="center")
+    if described := console.width >= 120:
+        table.add_column("what it is", style="dim")
     for entry in found:
-        size = f"{entry.bytes / 1e6:.1f} MB"
-        marks = ["yes" if flag else "no" for flag in (entry.commercial, entry.installed)]
-        table.add_row(entry.name, entry.family, ", ".join(entry.tasks), size, entry.licence, *marks)
-    Console().print(table)
+        row = [entry.name, entry.family, decimal(entry.bytes), entry.licence, _mark(entry.commercial)]
+        table.add_row(*row, _mark(entry.installed), *([entry.description] if described else []))
+    console.print(table)
+
+
+def _mark(flag: bool) -> str:
+    return "[green]yes[/green]" if flag else "[dim]no[/dim]"
