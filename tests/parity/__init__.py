@@ -39,6 +39,16 @@ def load(network: nn.Module, model: str) -> nn.Module:
     return network.eval().requires_grad_(False)
 
 
+def scattered(network: nn.Module, seed: int = 0) -> nn.Module:
+    """The network with every tensor random, for comparing two forms of it: nothing cancels, no bias is zero."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, tensor in network.state_dict().items():
+        around = 1.0 if name.endswith("weight") and tensor.ndim == 1 else 0.0
+        spread = 0.3 if tensor.ndim < 2 or "rel_pos" in name else max(tensor[0].numel(), 1) ** -0.5
+        tensor.copy_(around + spread * torch.randn(tensor.shape, generator=generator))
+    return network.eval()
+
+
 class Golden:
     """One golden file: `settings` (its json) and the reference's arrays."""
 

@@ -14,6 +14,13 @@ from anymask.networks.sam.layers import MLP, LayerNorm2d
 PATCH = 16
 WINDOW = 14
 
+# By variant: width, depth, heads, global blocks.
+SIZES = {
+    "vit_b": (768, 12, 12, (2, 5, 8, 11)),
+    "vit_l": (1024, 24, 16, (5, 11, 17, 23)),
+    "vit_h": (1280, 32, 16, (7, 15, 23, 31)),
+}
+
 
 class ImageEncoder(nn.Module):
     """Normalised picture Bx3xSxS -> embedding Bx256x(S/16)x(S/16), and Bx(S/16)x(S/16)xC, the tokens after the first
