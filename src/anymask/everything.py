@@ -272,7 +272,9 @@ def _as_masks(found: list[_Candidate], shape: tuple[int, ...], placement: Placem
         "point_coords": np.array([candidate.point for candidate in found], np.float32).reshape(-1, 2),
         "crop_box": np.array([candidate.placement.crop for candidate in found], np.float32).reshape(-1, 4),
     }
-    logits = np.array([candidate.logits for candidate in found], np.float32).reshape(-1, *shape)
+    logits = np.empty((len(found), *shape), np.float32)
+    for row, candidate in zip(logits, found, strict=True):
+        row[:], candidate.logits = candidate.logits, None  # never all of them twice: of SAM each is 256 KB
     return Masks(logits, scores, [candidate.placement for candidate in found] or placement, extra=columns)
 
 

@@ -54,9 +54,10 @@ class Segmenter:
 
     @cached_property
     def fingerprint(self) -> str:
-        """What tells these weights from others: the SHA-256 of their file."""
-        folder = self._weights.is_dir()
-        return checkpoint_sha256(self._weights / "weights.safetensors" if folder else self._weights)
+        """What tells these weights from others: the SHA-256 of their file; of a folder of graphs, of the encoder's."""
+        names = ("weights.safetensors", "encoder.bin")
+        files = [self._weights / name for name in names] if self._weights.is_dir() else [self._weights]
+        return checkpoint_sha256(next(file for file in files if file.exists()))
 
     def encode(self, picture: Any) -> "EncodedImage":
         """Run the encoder on a picture: a path, bytes, file object, PIL image or array.
