@@ -1,5 +1,7 @@
 """EfficientSAM's networks against the reference package's numbers, with made-up weights (see parity/README.md)."""
 
+from pathlib import Path
+
 import numpy as np
 import parity
 import pytest
@@ -7,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from anymask import Segmenter
 from anymask.networks import efficient_sam
 from anymask.networks.efficient_sam.efficient_sam import EfficientSam
 from anymask.networks.sam.sam import normalize
@@ -90,3 +93,22 @@ def test_padding_is_an_empty_slot_wherever_it_lies(network: EfficientSam, embedd
     coords, labels = prompt(GOLDENS[variant], "point")
     coords = torch.cat([coords, torch.full((1, 2, 2), 300.0)], dim=1)
     check(GOLDENS[variant], "point", *network.decode(embedding, coords, F.pad(labels, (0, 2), value=-1.0)))
+
+
+@pytest.mark.slow
+def test_the_cpu_engine_gives_the_references_masks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANYMASK_HOME", str(tmp_path / "home"))
+    golden, checkpoint = GOLDENS["ti"], tmp_path / "efficient_sam_vitt.pt"
+    torch.save({"model": parity.checkpoint("efficient_sam_ti")}, checkpoint)
+    segmenter = Segmenter("efficient_sam_ti", device="cpu", precision="fp32", weights=checkpoint)
+    picture = segmenter.encode(golden.picture())
+
+    masks = picture.predict(points=[(210, 150)], multimask=True)
+    assert golden.difference("point.low_res", masks.logits) < 10 * parity.LIMIT
+    np.testing.assert_allclose(masks.scores, golden.arrays["point.iou"].ravel(), atol=1e-4)
+    expected = np.unpackbits(golden.arrays["point.mask.bits"], count=masks.array.size).reshape(masks.array.shape)
+    assert (masks.array != expected).mean() < 1e-4
+    masks = picture.predict(box=(120, 80, 380, 300), points=[(250, 190)], multimask=False)
+    assert golden.difference("box_point.single.low_res", masks.logits) < 10 * parity.LIMIT
+    many = golden.cases["seven_points"]["points"][0][0]
+    assert golden.difference("seven_points.low_res", picture.predict(points=many, multimask=True).logits) < 1e-3

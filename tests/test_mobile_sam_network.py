@@ -1,11 +1,14 @@
 """MobileSAM's network against the reference package's numbers, with made-up weights (see parity/README.md)."""
 
+from pathlib import Path
+
 import numpy as np
 import parity
 import pytest
 import torch
 from torch import Tensor
 
+from anymask import Prompt, Segmenter
 from anymask.networks import mobile_sam
 from anymask.networks.sam.sam import Sam, normalize
 
@@ -61,3 +64,24 @@ def test_what_an_engine_runs_gives_the_references_masks(network: Sam, embedding:
         check(case, *parts.decoder(*prepared, coords, labels))
     else:
         check(case, *parts.masked(*prepared, coords, labels, mask))
+
+
+@pytest.mark.slow
+def test_the_cpu_engine_gives_the_references_masks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANYMASK_HOME", str(tmp_path / "home"))
+    checkpoint = tmp_path / "mobile_sam.pt"
+    torch.save(parity.checkpoint("mobile_sam"), checkpoint)
+    picture = Segmenter("mobile_sam", device="cpu", precision="fp32", weights=checkpoint).encode(GOLDEN.picture())
+    for case in GOLDEN.cases.values():
+        given = {"points": case.get("points"), "labels": case.get("labels"), "box": case.get("box")}
+        if "mask_seed" in case:
+            given["mask"] = parity.seeded_mask_logits(256, 256, case["mask_seed"])
+        batch = len(given["points"] or given["box"]) if case["name"].startswith("batch") else 0
+        several = [{key: value[i] for key, value in given.items() if value is not None} for i in range(batch)]
+        found = picture.predict_batch([Prompt(**one) for one in several or [given]], multimask=case["multimask"])
+        logits = np.stack([masks.logits for masks in found])
+        assert GOLDEN.difference(f"{case['name']}.low_res", logits) < 10 * parity.LIMIT, case["name"]
+        if f"{case['name']}.mask.bits" in GOLDEN.arrays:
+            masks = np.stack([masks.array for masks in found])
+            expected = np.unpackbits(GOLDEN.arrays[f"{case['name']}.mask.bits"], count=masks.size).reshape(masks.shape)
+            assert (masks != expected).mean() < 1e-4
