@@ -42,8 +42,8 @@ LAYERS = (
         "segmenter",
         "tiles",
     },
-    {"evaluation", "training"},
-    {"cli", "__main__"},
+    {"evaluation", "export", "training"},
+    {"cli", "__main__", "compat"},
 )
 TORCH = {ROOT / "runtime" / f"{name}.py" for name in ("checkpoint", "convert", "parts", "torch")}
 RANK = {room: rank for rank, layer in enumerate(LAYERS) for room in layer}
@@ -102,7 +102,7 @@ def test_imports_point_one_way(path: Path) -> None:
 def test_torch_stays_in_its_rooms(path: Path) -> None:
     names = {name.split(".")[0] for name in imported(ast.parse(path.read_text(encoding="utf-8")))}
     assert "torchvision" not in names
-    if room(path) not in {"networks", "training"} and path not in TORCH:
+    if room(path) not in {"compat", "export", "networks", "training"} and path not in TORCH:
         assert "torch" not in names
 
 

@@ -1,0 +1,1 @@
+"""The reference's helpers that programs import by themselves."""
