@@ -151,3 +151,20 @@ def test_the_high_quality_token_alone_gives_the_references_masks(
 
 def test_the_goldens_of_the_token_alone_are_there() -> None:
     assert TOKEN_ONLY == ["point_multi", "box"]
+
+
+@pytest.mark.slow
+def test_the_tiny_variant_has_mobile_sams_encoder_and_serves_what_it_computes() -> None:
+    with torch.device("meta"):
+        network = sam_hq.build("tiny")
+    parity.load(network, "sam_hq_vit_tiny")
+    served, golden = sam_hq.parts(network), parity.Golden("mobile_sam")
+    image = parity.sam_image(golden.picture())
+    embedding, features = served.encoder(image)
+    assert golden.difference("encoder", embedding) < parity.LIMIT  # the same names, so the same made-up weights
+    coords, labels, _ = parity.sam_prompt(golden.cases["batch3_points"], golden.picture().shape)
+    assert served.prepare is not None
+    logits, scores = served.decoder(*served.prepare(embedding, features), coords, labels)
+    expected, expected_scores = network(image, coords, labels)
+    assert (logits - expected).abs().max() < 2e-5 * expected.std()
+    torch.testing.assert_close(scores, expected_scores, rtol=1e-4, atol=1e-4)
