@@ -134,9 +134,10 @@ def attend(query: Tensor, key: Tensor, value: Tensor, rows: Tensor, columns: Ten
     codes of its row and its column. So no NxN bias is ever made, and any fused kernel serves.
     """
     dim, side = query.shape[-1], rows.shape[-1]
+    spare = -(dim + 2 * side) % 8 if query.is_cuda else 0  # its fused kernels take only multiples of 8
     codes = torch.eye(side, dtype=key.dtype, device=key.device)
-    place = torch.cat([codes.repeat_interleave(side, dim=0), codes.repeat(side, 1)], dim=1)
-    long_query = torch.cat([query * dim**-0.5, rows, columns], dim=-1)
+    place = F.pad(torch.cat([codes.repeat_interleave(side, dim=0), codes.repeat(side, 1)], dim=1), (0, spare))
+    long_query = torch.cat([query * dim**-0.5, rows, F.pad(columns, (0, spare))], dim=-1)
     long_key = torch.cat([key, place.expand(*key.shape[:2], -1, -1)], dim=-1)
     return F.scaled_dot_product_attention(long_query, long_key, value, scale=1.0)
 
