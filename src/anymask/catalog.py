@@ -81,7 +81,6 @@ class ModelEntry:
     bytes: int
     input: Input
     mask_side: int
-    batch: int
     variant: str = ""
     bundled: str = ""
     weights: Weights | None = None

@@ -152,7 +152,9 @@ class FourierPosition(nn.Module):
         self.register_buffer("frequencies", torch.randn(2, dim // 2, generator=generator))
 
     def forward(self, xy: Tensor) -> Tensor:
-        angles = (2 * torch.pi) * ((2 * xy - 1) @ self.frequencies)
+        places = xy.unsqueeze(-1)  # without a matrix product, which in bf16 would lose the phase of the sines
+        x, y = 2 * places[..., 0, :] - 1, 2 * places[..., 1, :] - 1
+        angles = 2 * torch.pi * (x * self.frequencies[0] + y * self.frequencies[1])
         return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
@@ -264,11 +266,12 @@ class PocketDecoder(nn.Module):
     ) -> tuple[Tensor, Tensor]:  # fmt: skip
         batch = coords.shape[0]
         rows, columns = embedding.shape[-2:]
-        side = torch.tensor([columns * 16.0, rows * 16.0], device=coords.device)
         canvas = draw_canvas(coords, labels, mask, has_mask)
 
         located = ((labels >= LABEL_BACKGROUND) & (labels < LABEL_SUBJECT)).unsqueeze(-1)
-        prompt = self.label_embedding((labels + 1).long()) + self.position(coords / side) * located
+        x, y = coords.split(1, dim=-1)
+        places = torch.cat([x / (columns * 16.0), y / (rows * 16.0)], dim=-1)
+        prompt = self.label_embedding((labels + 1).long()) + self.position(places) * located
         token_code = torch.cat([self.output_tokens.expand(batch, -1, -1), prompt.to(self.output_tokens.dtype)], dim=1)
         padded = (labels == LABEL_PAD).to(coords.dtype) * -1e4
         bias = F.pad(padded, (self.output_tokens.shape[0], 0)).view(batch, 1, 1, -1)

@@ -2,8 +2,10 @@
 
 import logging
 import warnings
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openvino as ov
@@ -23,7 +25,31 @@ PROMPTS, POINTS = torch.export.Dim("prompts", min=1, max=4096), torch.export.Dim
 def write_graphs(spec: ModelEntry, checkpoint: Path, folder: Path) -> None:
     """Write a checkpoint's graphs to a folder, constants in float32. Raises WeightsError as `load_parts` does."""
     for name, model in convert_parts(spec, load_parts(spec, checkpoint)):
-        ov.save_model(model, folder / f"{name}.xml", compress_to_fp16=False)
+        xml = folder / f"{name}.xml"
+        ov.save_model(model, xml, compress_to_fp16=False)
+        tree = ElementTree.parse(xml)
+        keep_angles(tree)
+        tree.write(xml, encoding="utf-8")
+
+
+def keep_angles(tree: "ElementTree.ElementTree[Any]") -> None:
+    """Mark, in a graph's XML, what leads from the inputs to a sine or cosine, so that an engine for bf16 leaves that in
+    float32: angles of many turns do not survive a mantissa of eight bits."""
+    layers = {layer.get("id"): layer for layer in tree.iter("layer")}
+    sources: dict[str | None, list[str | None]] = {number: [] for number in layers}
+    for edge in tree.iter("edge"):
+        sources[edge.get("to-layer")].append(edge.get("from-layer"))
+    leading: set[str | None] = set()
+    todo = [number for number, layer in layers.items() if layer.get("type") in ("Sin", "Cos")]
+    while todo:
+        if (number := todo.pop()) not in leading:
+            leading.add(number)
+            todo += sources[number]
+    for layer in (layers[number] for number in leading):
+        if layer.get("type") not in ("Parameter", "Const"):
+            info = layer.find("rt_info")
+            info = ElementTree.SubElement(layer, "rt_info") if info is None else info
+            ElementTree.SubElement(info, "attribute", {"name": "precise", "version": "0"})
 
 
 def convert_parts(spec: ModelEntry, parts: Parts) -> Iterator[tuple[str, ov.Model]]:

@@ -1,7 +1,8 @@
-"""The CPU engine: graphs compiled by OpenVINO, cached on disk, shared by threads."""
+"""The CPU engine: graphs compiled by OpenVINO, shared by threads."""
 
 import threading
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,93 +13,123 @@ from anymask.errors import WeightsError
 from anymask.home import writable_folder
 from anymask.runtime.engine import Embedding, Features, padded_picture, prompt_points
 
+CACHED = (
+    64 << 20
+)  # bytes of constants up to which a compiled graph is kept on disk; more would fill it to save a second
+
 
 class Graph:
-    """One compiled graph: arrays in, arrays out. Each concurrent call gets an inference request of its own."""
+    """One compiled graph, arrays in, arrays out. Each concurrent call gets an inference request of its own.
 
-    def __init__(self, xml: Path, precision: str) -> None:
+    Of several prompts it takes one at a time: that is what stays in a core's cache, and known shapes run faster.
+    """
+
+    def __init__(self, xml: Path, precision: str, points: int = -1) -> None:
         """Compile the graph in `xml`, whose constants lie in the .bin file of that name or, shared with other graphs,
-        in the folder's weights.safetensors; `precision` is fp32 or bf16.
+        in the folder's weights.safetensors; `precision` is fp32 or bf16, `points` the number of points if it is known.
 
         Raises WeightsError when the files are missing or damaged.
         """
-        core = ov.Core()
+        shared = xml.with_name("weights.safetensors")
+        weights = shared if shared.exists() else xml.with_suffix(".bin")
         options: dict[str, str] = {
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}[precision],
+            "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],
         }
-        cache = writable_folder("graphs")
-        if cache is not None:
-            options["CACHE_DIR"] = str(cache)
         try:
-            shared = xml.with_name("weights.safetensors")
-            model = core.read_model(xml, shared if shared.exists() else xml.with_suffix(".bin"))
-            self._compiled = core.compile_model(model, "CPU", options)
-        except RuntimeError as error:
+            if weights.stat().st_size <= CACHED and (kept := writable_folder("graphs")) is not None:
+                options["CACHE_DIR"] = str(kept)
+            model = _core().read_model(xml, weights)
+            model.reshape({port: _fixed(port.partial_shape, points) for port in model.inputs})
+            self._compiled = _core().compile_model(model, "CPU", options)
+        except (OSError, RuntimeError) as error:
             raise WeightsError(f"The graph {xml.name} could not be loaded: {str(error).splitlines()[-1]}") from error
         self._idle: list[ov.InferRequest] = []
         self._lock = threading.Lock()
 
-    def __call__(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+    def __call__(self, shared: Sequence[np.ndarray], each: Sequence[np.ndarray] = ()) -> tuple[np.ndarray, ...]:
+        """Outputs [B, ...] for inputs that all B runs share and inputs [B, ...] of which each run takes one row. B is 1
+        without the latter."""
         with self._lock:
-            request = self._idle.pop() if self._idle else None
-        if request is None:
-            request = self._compiled.create_infer_request()
+            request = self._idle.pop() if self._idle else self._compiled.create_infer_request()
         try:
-            request.infer(inputs, share_inputs=True)
-            return tuple(np.array(output.data) for output in request.output_tensors)
+            runs = len(each[0]) if each else 1
+            outputs = tuple(np.empty((runs, *port.shape[1:]), np.float32) for port in self._compiled.outputs)
+            for index, array in enumerate(shared):
+                request.set_input_tensor(index, _tensor(array))
+            for run in range(runs):
+                row = slice(run, run + 1)
+                for index, array in enumerate(each, start=len(shared)):
+                    request.set_input_tensor(index, _tensor(array[row]))
+                for index, array in enumerate(outputs):
+                    request.set_output_tensor(index, _tensor(array[row]))
+                request.infer(share_outputs=True)
+            return outputs
         finally:
             with self._lock:
                 self._idle.append(request)
 
 
 class OpenVINOSegmentEngine:
-    """A promptable network as a folder of graphs (see `runtime.engine.SegmentEngine` and `networks/parts.py`).
+    """A promptable network as a folder of graphs (see `runtime.engine.SegmentEngine` and `runtime/graphs.py`).
 
-    The folder holds encoder.xml, decoder.xml and, where the network has such parts, prepare.xml and masked.xml. What a
-    picture without an earlier mask does not need is loaded when it is first needed.
+    What a picture and a lone click do not need is loaded when it is first needed.
     """
 
     def __init__(self, spec: ModelEntry, folder: Path, precision: str) -> None:
         self.spec = spec
         self._folder, self._precision = folder, precision
-        self._encoder = self._graph("encoder")
-        self._decoder = self._graph("decoder")
-        self._prepare = self._graph("prepare") if (folder / "prepare.xml").exists() else None
-        self._masked: Graph | None = None
         self._lock = threading.Lock()
-
-    def _graph(self, name: str) -> Graph:
-        return Graph(self._folder / f"{name}.xml", self._precision)
+        self._decoders: dict[tuple[str, int], Graph] = {}
+        self._encoder = Graph(folder / "encoder.xml", precision)
+        prepare = folder / "prepare.xml"
+        self._prepare = Graph(prepare, precision) if prepare.exists() else None
+        click = prompt_points(spec, np.zeros((1, 1, 2)), np.ones((1, 1)))
+        self._usual = click[1].shape[1]
+        self._decoder("decoder", self._usual)
 
     def encode(self, rgb: np.ndarray) -> Features:
-        return self._encoder(padded_picture(self.spec, rgb))
+        return self._encoder([padded_picture(self.spec, rgb)])
 
     def prepare(self, features: Features) -> Embedding:
-        return features if self._prepare is None else self._prepare(*features)
+        return features if self._prepare is None else self._prepare(features)
 
     def decode(
         self, embedding: Embedding, coords: np.ndarray, labels: np.ndarray, mask: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        graph = self._decoder if mask is None else self._masked_decoder()
-        inputs = [*prompt_points(self.spec, coords, labels), *([] if mask is None else [mask.astype(np.float32)])]
-        pieces: list[tuple[np.ndarray, ...]] = []
-        for start in range(0, len(coords), self.spec.batch):
-            part = slice(start, start + self.spec.batch)
-            pieces.append(graph(*embedding, *(array[part] for array in inputs)))
-        return _joined([piece[0] for piece in pieces]), _joined([piece[1] for piece in pieces])
+        prompts = prompt_points(self.spec, coords, labels)
+        if mask is None:
+            points = prompts[1].shape[1]
+            logits, scores = self._decoder("decoder", points if points == self._usual else -1)(embedding, prompts)
+        else:
+            logits, scores = self._decoder("masked", -1)(embedding, [*prompts, mask.astype(np.float32)])
+        return logits, scores
 
-    def _masked_decoder(self) -> Graph:
+    def _decoder(self, name: str, points: int) -> Graph:
+        """The graph for prompts of so many points, -1 for any."""
         with self._lock:
-            if self._masked is None:
-                self._masked = self._graph("masked")
-            return self._masked
+            key = name, points
+            if key not in self._decoders:
+                self._decoders[key] = Graph(self._folder / f"{name}.xml", self._precision, points)
+            return self._decoders[key]
 
 
-def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+@cache
+def _core() -> ov.Core:
+    return ov.Core()
+
+
+def _fixed(shape: ov.PartialShape, points: int) -> ov.PartialShape:
+    """An input's shape for one prompt: of what is open, the first axis counts prompts and the second points."""
+    sizes = [1, points, *shape][:2] + list(shape)[2:]
+    return ov.PartialShape([given if size.is_dynamic else size for given, size in zip(sizes, shape, strict=True)])
+
+
+def _tensor(array: np.ndarray) -> ov.Tensor:
+    """An array as OpenVINO sees it, without a copy where that is possible."""
+    return ov.Tensor(np.require(array, requirements=("C", "W")), shared_memory=True)
 
 
 def has_native_bf16() -> bool:
     """Whether this processor multiplies bfloat16 itself, so that bf16 is faster than fp32 and not emulated."""
-    return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

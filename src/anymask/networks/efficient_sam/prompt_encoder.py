@@ -36,7 +36,7 @@ class PromptEncoder(nn.Module):
         point = self.point_embeddings.weight
         corners = self.bbox_top_left_embeddings.weight, self.bbox_bottom_right_embeddings.weight
         kinds = torch.cat([self.invalid_points.weight, torch.zeros_like(point), point, *corners])
-        code: Tensor = self.pe_layer((coords + 0.5) / self.side)
+        code: Tensor = self.pe_layer(coords, self.side)
         return code + kinds[(labels + 1).long()]
 
     def positions(self) -> Tensor:

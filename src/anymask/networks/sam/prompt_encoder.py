@@ -35,7 +35,7 @@ class PromptEncoder(nn.Module):
     def forward(self, coords: Tensor, labels: Tensor) -> Tensor:
         kinds = torch.cat([embedding.weight for embedding in (self.not_a_point_embed, *self.point_embeddings)])
         placed = (labels >= 0).to(coords.dtype).unsqueeze(-1)  # padding has no place
-        code: Tensor = self.pe_layer((coords + 0.5) / self.side)
+        code: Tensor = self.pe_layer(coords, self.side)
         return code * placed + kinds[(labels + 1).long()]
 
     def mask(self, mask: Tensor) -> Tensor:
@@ -54,23 +54,26 @@ class PromptEncoder(nn.Module):
 
 
 class FourierPosition(nn.Module):
-    """Random Fourier features of a place (Tancik et al. 2020): ...x2 in 0..1, x before y -> ...xC."""
+    """Random Fourier features (Tancik et al. 2020) of the centres of pixels ...x2, x before y, of a picture of `side` x
+    `side` pixels -> ...xC."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.positional_encoding_gaussian_matrix: Tensor
         self.register_buffer("positional_encoding_gaussian_matrix", torch.zeros(2, width // 2))
 
-    def forward(self, places: Tensor) -> Tensor:
-        # Written without a matrix product: an engine that runs those in bf16 would lose the phase of the sines.
-        x, y = (2 * places - 1).split(1, dim=-1)
+    def forward(self, pixels: Tensor, side: int) -> Tensor:
+        # Without a matrix product, and in one run of elementwise steps: an engine for bf16 leaves just these in float32
+        # (see runtime/convert.py), or else the sines would lose their phase.
+        places = pixels.unsqueeze(-1)
+        x, y = (2 * ((place + 0.5) / side) - 1 for place in (places[..., 0, :], places[..., 1, :]))
         frequencies = self.positional_encoding_gaussian_matrix
         angles = 2 * torch.pi * (x * frequencies[0] + y * frequencies[1])
         return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
     def cells(self, grid: int) -> Tensor:
         """The features of the centre of each of `grid` x `grid` cells, 1xCxgridxgrid."""
-        centers = (torch.arange(grid, device=self.positional_encoding_gaussian_matrix.device) + 0.5) / grid
-        y, x = torch.meshgrid(centers, centers, indexing="ij")
-        code: Tensor = self(torch.stack([x, y], dim=-1))
+        places = torch.arange(grid, device=self.positional_encoding_gaussian_matrix.device, dtype=torch.float32)
+        y, x = torch.meshgrid(places, places, indexing="ij")
+        code: Tensor = self(torch.stack([x, y], dim=-1), grid)
         return code.permute(2, 0, 1).unsqueeze(0)
