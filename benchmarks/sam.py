@@ -53,10 +53,12 @@ def by_turns(works: list[Callable[[], Any]], runs: int) -> list[float]:
 def side_by_side(checkpoint: Path, runs: int) -> list[Row]:
     """Encoding and clicks, in this process."""
     import torch
-    from segment_anything import SamPredictor
 
     rgb = photo()
-    predictor = SamPredictor(segment_anything(checkpoint))
+    model = segment_anything(checkpoint)
+    from segment_anything import SamPredictor
+
+    predictor = SamPredictor(model)
     encoder = transformers_encoder(checkpoint)
     pixels = normalised(rgb).to(torch.bfloat16)
     ours = {precision: anymask.Segmenter("sam_vit_b", "cpu", precision, checkpoint) for precision in ("auto", "fp32")}
