@@ -42,8 +42,15 @@ class Graph:
             model = _core().read_model(xml, weights)
             model.reshape({port: _fixed(port.partial_shape, points) for port in model.inputs})
             self._compiled = _core().compile_model(model, "CPU", options)
+            nodes = [result.input_value(0).get_node() for result in model.get_results()]
         except (OSError, RuntimeError) as error:
             raise WeightsError(f"The graph {xml.name} could not be loaded: {str(error).splitlines()[-1]}") from error
+        # An output that is nothing but an input is left unwritten by OpenVINO; which input each such output is.
+        self._passed = {
+            index: model.get_parameter_index(node)
+            for index, node in enumerate(nodes)
+            if node.get_type_name() == "Parameter"
+        }
         self._idle: list[ov.InferRequest] = []
         self._lock = threading.Lock()
 
@@ -64,6 +71,8 @@ class Graph:
                 for index, array in enumerate(outputs):
                     request.set_output_tensor(index, _tensor(array[row]))
                 request.infer(share_outputs=True)
+            for index, source in self._passed.items():
+                outputs[index][:] = shared[source]
             return outputs
         finally:
             with self._lock:
