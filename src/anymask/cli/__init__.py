@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from anymask.cli import cutout, download, evaluate, everything, models, segment, train
+from anymask.cli import cutout, download, evaluate, everything, export, models, segment, train
 from anymask.errors import AnymaskError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command("everything", epilog=everything.EXAMPLES)(everything.everything)
 app.command("models", epilog=models.EXAMPLES)(models.models)
 app.command("download", epilog=download.EXAMPLES)(download.download)
 app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
+app.command("export", epilog=export.EXAMPLES)(export.export)
 app.add_typer(train.app, name="train")
 
 
