@@ -18,7 +18,8 @@ import anymask
 from anymask.cli import main
 
 ASSETS = Path(__file__).parents[1] / "assets"
-COMMANDS = [["cutout"], ["segment"], ["everything"], ["models"], ["download"], ["evaluate"], ["train", "pocket"]]
+ALONE = ("cutout", "segment", "everything", "models", "download", "evaluate", "export")
+COMMANDS = [*([name] for name in ALONE), ["train", "pocket"]]
 
 
 class Ran(NamedTuple):
