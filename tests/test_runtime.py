@@ -16,7 +16,7 @@ from anymask.images import read_image
 from anymask.placement import Placement
 from anymask.runtime import load_matte_engine, load_segment_engine
 from anymask.runtime.engine import padded_picture, prompt_points
-from anymask.runtime.openvino import has_native_bf16
+from anymask.runtime.openvino import Graph, has_native_bf16
 from anymask.runtime.resize import resize_to_input
 
 PICTURE = np.random.default_rng(0).integers(0, 255, (300, 512, 3), np.uint8)
@@ -52,6 +52,18 @@ def test_a_home_that_cannot_be_written_does_not_break_a_run(tmp_path):
     assert result.stdout.strip() == "3", result.stderr
 
 
+def test_a_changed_graph_never_meets_the_cache_of_the_old_one(tmp_path, monkeypatch):
+    monkeypatch.setenv("ANYMASK_HOME", str(tmp_path / "home"))
+    for name in ("decoder.xml", "weights.safetensors"):
+        (tmp_path / name).write_bytes((find("pocket").path / name).read_bytes())
+    Graph(tmp_path / "decoder.xml", "fp32")
+    with (tmp_path / "decoder.xml").open("a") as file:
+        file.write("<!-- to OpenVINO the same graph -->\n")
+    Graph(tmp_path / "decoder.xml", "fp32")
+    blobs = [path.relative_to(tmp_path) for path in tmp_path.rglob("*.blob")]
+    assert len({path.parent for path in blobs}) == 2 and len({path.name for path in blobs}) == 1
+
+
 def test_a_damaged_cache_does_not_break_a_run(tmp_path):
     run_with_home(tmp_path)
     for path in (tmp_path / "graphs").rglob("*"):
@@ -66,6 +78,18 @@ def test_precision_follows_the_processor():
     fp32 = load_segment_engine("pocket", precision="fp32")
     differs = not np.array_equal(engine.encode(PICTURE)[0], fp32.encode(PICTURE)[0])
     assert differs == has_native_bf16()
+
+
+def test_features_may_lie_in_memory_in_any_way():
+    engine = load_segment_engine("pocket")
+    features = engine.encode(PICTURE)
+    prompt = np.full((1, 1, 2), 200.0), np.ones((1, 1))
+    expected = engine.decode(engine.prepare(features), *prompt)[0]
+    turned = tuple(array.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2) for array in features)
+    for array in (frozen := tuple(array.copy() for array in features)):
+        array.flags.writeable = False
+    for other in (turned, frozen):
+        np.testing.assert_array_equal(engine.decode(engine.prepare(other), *prompt)[0], expected)
 
 
 def test_bf16_masks_are_fp32_masks():

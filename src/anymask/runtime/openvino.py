@@ -10,6 +10,7 @@ import openvino as ov
 
 from anymask.catalog import ModelEntry
 from anymask.errors import WeightsError
+from anymask.hashes import digest
 from anymask.home import writable_folder
 from anymask.runtime.engine import Embedding, Features, padded_picture, prompt_points
 
@@ -38,7 +39,8 @@ class Graph:
         }
         try:
             if weights.stat().st_size <= CACHED and (kept := writable_folder("graphs")) is not None:
-                options["CACHE_DIR"] = str(kept)
+                # By content: OpenVINO's own key has been seen to take an earlier graph's blob for a changed one.
+                options["CACHE_DIR"] = str(kept / f"{digest(xml)[:16]}-{digest(weights)[:16]}")
             model = _core().read_model(xml, weights)
             model.reshape({port: _fixed(port.partial_shape, points) for port in model.inputs})
             self._compiled = _core().compile_model(model, "CPU", options)
@@ -57,19 +59,20 @@ class Graph:
     def __call__(self, shared: Sequence[np.ndarray], each: Sequence[np.ndarray] = ()) -> tuple[np.ndarray, ...]:
         """Outputs [B, ...] for inputs that all B runs share and inputs [B, ...] of which each run takes one row. B is 1
         without the latter."""
+        shared, each = [_in_order(array) for array in shared], [_in_order(array) for array in each]
         with self._lock:
             request = self._idle.pop() if self._idle else self._compiled.create_infer_request()
         try:
             runs = len(each[0]) if each else 1
             outputs = tuple(np.empty((runs, *port.shape[1:]), np.float32) for port in self._compiled.outputs)
             for index, array in enumerate(shared):
-                request.set_input_tensor(index, _tensor(array))
+                request.set_input_tensor(index, ov.Tensor(array, shared_memory=True))
             for run in range(runs):
                 row = slice(run, run + 1)
                 for index, array in enumerate(each, start=len(shared)):
-                    request.set_input_tensor(index, _tensor(array[row]))
+                    request.set_input_tensor(index, ov.Tensor(array[row], shared_memory=True))
                 for index, array in enumerate(outputs):
-                    request.set_output_tensor(index, _tensor(array[row]))
+                    request.set_output_tensor(index, ov.Tensor(array[row], shared_memory=True))
                 request.infer(share_outputs=True)
             for index, source in self._passed.items():
                 outputs[index][:] = shared[source]
@@ -134,9 +137,9 @@ def _fixed(shape: ov.PartialShape, points: int) -> ov.PartialShape:
     return ov.PartialShape([given if size.is_dynamic else size for given, size in zip(sizes, shape, strict=True)])
 
 
-def _tensor(array: np.ndarray) -> ov.Tensor:
-    """An array as OpenVINO sees it, without a copy where that is possible."""
-    return ov.Tensor(np.require(array, requirements=("C", "W")), shared_memory=True)
+def _in_order(array: np.ndarray) -> np.ndarray:
+    """An array as OpenVINO can share it; a copy only where that must be. OpenVINO keeps its address, not the array."""
+    return np.require(array, requirements=("C", "W"))
 
 
 def has_native_bf16() -> bool:
