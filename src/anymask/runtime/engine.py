@@ -1,6 +1,6 @@
 """What a task may ask of a running model, whichever engine runs it."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -9,8 +9,8 @@ from anymask.catalog import ModelEntry
 Features = tuple[np.ndarray, ...]
 """What the encoder made of a picture: worth keeping, and all that is needed to go on. Only its engine looks inside."""
 
-Embedding = tuple[np.ndarray, ...]
-"""What the decoder reads: features, and whatever else depends on the picture alone."""
+Embedding = tuple[Any, ...]
+"""What the decoder reads: features, and whatever else depends on the picture alone; arrays of the engine's own kind."""
 
 PADDING, BACKGROUND, FOREGROUND, BOX_START, BOX_END, SUBJECT = -1, 0, 1, 2, 3, 4
 """Labels of prompt points: SAM's, and pocket's subject, whose position does not matter."""

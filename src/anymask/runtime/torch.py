@@ -1,5 +1,6 @@
 """The engine for CUDA and MPS, and for comparing: the same networks run by PyTorch."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ except ImportError as error:  # pragma: no cover - the base install has no torch
 
 from anymask.networks.parts import Parts
 
+PROMPTS = 64  # decoded at a time, so that thousands need no more memory
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -30,35 +32,44 @@ def is_available(device: str) -> bool:
 
 
 class TorchSegmentEngine:
-    """A promptable network as two PyTorch modules (see `runtime.engine.SegmentEngine`)."""
+    """A promptable network as PyTorch modules (see `runtime.engine.SegmentEngine`).
+
+    Features are arrays, so that they can be kept; the embedding stays on the device. Not measured on a GPU yet.
+    """
 
     def __init__(self, spec: ModelEntry, weights: Path, device: str, precision: str) -> None:
         self.spec = spec
         self._device = torch.device(device)
         self._dtype = DTYPES[precision]
-        parts = load_parts(spec, weights)
-        modules = [part and part.to(self._device) for part in parts]
-        self._parts = Parts._make(modules)
-
-    def _run(self, module: torch.nn.Module, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
-        tensors = [torch.from_numpy(np.ascontiguousarray(array)).to(self._device) for array in inputs]
-        mixed = self._dtype is not torch.float32
-        with torch.inference_mode(), torch.autocast(self._device.type, self._dtype, enabled=mixed):
-            outputs = module(*tensors)
-        return tuple(output.float().cpu().numpy() for output in outputs)
+        self._parts = Parts._make(part and part.to(self._device) for part in load_parts(spec, weights))
 
     def encode(self, rgb: np.ndarray) -> Features:
-        return self._run(self._parts.encoder, padded_picture(self.spec, rgb))
+        (picture,) = self._on_device([padded_picture(self.spec, rgb)])
+        return tuple(output.float().cpu().numpy() for output in self._run(self._parts.encoder, picture))
 
     def prepare(self, features: Features) -> Embedding:
-        return features if self._parts.prepare is None else self._run(self._parts.prepare, *features)
+        tensors = self._on_device(features)
+        return tensors if self._parts.prepare is None else self._run(self._parts.prepare, *tensors)
 
     def decode(
         self, embedding: Embedding, coords: np.ndarray, labels: np.ndarray, mask: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        points = prompt_points(self.spec, coords, labels)
-        if mask is None or self._parts.masked is None:
-            logits, scores = self._run(self._parts.decoder, *embedding, *points)
-        else:
-            logits, scores = self._run(self._parts.masked, *embedding, *points, mask.astype(np.float32))
+        prompts = list(prompt_points(self.spec, coords, labels))
+        decoder = self._parts.decoder
+        if mask is not None:
+            assert self._parts.masked is not None, "prompts are checked against the catalogue"
+            decoder = self._parts.masked
+            prompts.append(mask.astype(np.float32))
+        pieces = zip(*(tensor.split(PROMPTS) for tensor in self._on_device(prompts)), strict=True)
+        answers = zip(*(self._run(decoder, *embedding, *piece) for piece in pieces), strict=True)
+        logits, scores = (torch.cat(kind).float().cpu().numpy() for kind in answers)
         return logits, scores
+
+    def _on_device(self, arrays: Iterable[np.ndarray]) -> tuple[torch.Tensor, ...]:
+        return tuple(torch.from_numpy(np.ascontiguousarray(array)).to(self._device) for array in arrays)
+
+    def _run(self, module: torch.nn.Module, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        mixed = self._dtype is not torch.float32
+        with torch.inference_mode(), torch.autocast(self._device.type, self._dtype, enabled=mixed):
+            outputs: tuple[torch.Tensor, ...] = module(*inputs)
+        return outputs

@@ -13,6 +13,7 @@ from anymask.networks.sam.layers import MLP, LayerNorm2d
 
 PATCH = 16
 WINDOW = 14
+QUERIES = 256  # that attend at a time on a CPU
 
 # By variant: width, depth, heads, global blocks.
 SIZES = {
@@ -129,17 +130,38 @@ def attend(query: Tensor, key: Tensor, value: Tensor, rows: Tensor, columns: Ten
     """Attention where a key in row i and column j scores rows[..., i] + columns[..., j] more.
 
     query, key, value: BxheadsxNxd with N = side²; rows, columns: BxheadsxNxside, of each query. -> BxheadsxNxd.
+    """
+    wide = query.shape[2] > QUERIES
+    inputs = query * query.shape[-1] ** -0.5, key, value, rows, columns
+    return attend_in_pieces(*inputs) if wide and query.device.type == "cpu" else attend_lengthened(*inputs)
+
+
+def attend_lengthened(query: Tensor, key: Tensor, value: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """`attend`, for a query that is scaled already, by one fused kernel.
 
     The positions enter the dot product itself: the query is lengthened by its two rows of scores, the key by one-hot
-    codes of its row and its column. So no NxN bias is ever made, and any fused kernel serves.
+    codes of its row and its column. So no NxN bias is ever made.
     """
-    dim, side = query.shape[-1], rows.shape[-1]
-    spare = -(dim + 2 * side) % 8 if query.is_cuda else 0  # its fused kernels take only multiples of 8
+    side = rows.shape[-1]
+    spare = -(query.shape[-1] + 2 * side) % 8 if query.is_cuda else 0  # its fused kernels take only multiples of 8
     codes = torch.eye(side, dtype=key.dtype, device=key.device)
     place = F.pad(torch.cat([codes.repeat_interleave(side, dim=0), codes.repeat(side, 1)], dim=1), (0, spare))
-    long_query = torch.cat([query * dim**-0.5, rows, F.pad(columns, (0, spare))], dim=-1)
+    long_query = torch.cat([query, rows, F.pad(columns, (0, spare))], dim=-1)
     long_key = torch.cat([key, place.expand(*key.shape[:2], -1, -1)], dim=-1)
     return F.scaled_dot_product_attention(long_query, long_key, value, scale=1.0)
+
+
+def attend_in_pieces(query: Tensor, key: Tensor, value: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """The same for many tokens on a CPU, step by step for a few queries, whose scores stay in its cache.
+
+    OpenVINO takes half the time of the fused kernel for it, which has three times as long a dot product to do. Smaller
+    pieces would be a little faster still, and the graph would take seconds to compile.
+    """
+    pieces = []
+    for q, r, c in zip(*(x.split(QUERIES, dim=2) for x in (query, rows, columns)), strict=True):
+        scores = (q @ key.transpose(2, 3)).unflatten(3, (rows.shape[3], columns.shape[3]))
+        pieces.append((scores + r.unsqueeze(4) + c.unsqueeze(3)).flatten(3).softmax(dim=3) @ value)
+    return torch.cat(pieces, dim=2)
 
 
 def split_windows(tokens: Tensor, window: int) -> Tensor:
