@@ -55,20 +55,20 @@ def keep_angles(tree: "ElementTree.ElementTree[Any]") -> None:
 def convert_parts(spec: ModelEntry, parts: Parts) -> Iterator[tuple[str, ov.Model]]:
     """A network's graphs by the names of its parts; the numbers of prompts and of points stay open."""
     picture = torch.from_numpy(padded_picture(spec, np.zeros((1, 1, 3), np.uint8)))
-    encoder = _convert(parts.encoder, [picture])
+    encoder = convert_module(parts.encoder, [picture])
     yield "encoder", encoder
     embedding = _outputs(encoder)
     if parts.prepare is not None:
-        prepare = _convert(parts.prepare, embedding)
+        prepare = convert_module(parts.prepare, embedding)
         yield "prepare", prepare
         embedding = _outputs(prepare)
     prompts = [torch.zeros(2, 3, 2), torch.ones(2, 3), torch.zeros(2, spec.mask_side, spec.mask_side)]
-    yield "decoder", _convert(parts.decoder, embedding, prompts[:2])
+    yield "decoder", convert_module(parts.decoder, embedding, prompts[:2])
     if parts.masked is not None:
-        yield "masked", _convert(parts.masked, embedding, prompts)
+        yield "masked", convert_module(parts.masked, embedding, prompts)
 
 
-def _convert(module: nn.Module, fixed: Sequence[Tensor], prompts: Sequence[Tensor] = ()) -> ov.Model:
+def convert_module(module: nn.Module, fixed: Sequence[Tensor], prompts: Sequence[Tensor] = ()) -> ov.Model:
     """The graph of a module called with inputs of fixed shapes, and then coords, labels and mask as far as given.
 
     Through OpenVINO's PyTorch frontend itself: `openvino.convert_model` would do the same and report its use over the
