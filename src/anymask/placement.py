@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-TILE = 128
+TILE, WIDE_TILE = 64, 128  # pixels of a tile's side; the wide one where a logit covers many
 
 Box = tuple[int, int, int, int]
 
@@ -197,12 +197,15 @@ def _strips(cells: int, model: int, valid: int, size: int, enlarge: str) -> list
         indices = np.stack([low[near], high[near], low[far], high[far]], axis=1)
         weights = np.stack([(1 - share) * (1 - weight[near]), (1 - share) * weight[near],
                             share * (1 - weight[far]), share * weight[far]], axis=1)  # fmt: skip
+    # Products of more than 2^18 steps make numpy's BLAS start threads, which go on spinning for a while and slow down
+    # the next prompt's decoder.
+    tile = WIDE_TILE if size * model >= 10 * cells * valid else TILE
     strips = []
-    for start in range(0, size, TILE):
-        piece = indices[start : start + TILE]
+    for start in range(0, size, tile):
+        piece = indices[start : start + tile]
         first, last = int(piece.min()), int(piece.max()) + 1
         matrix = np.zeros((len(piece), last - first), np.float32)
-        np.add.at(matrix, (np.arange(len(piece))[:, None], piece - first), weights[start : start + TILE])
+        np.add.at(matrix, (np.arange(len(piece))[:, None], piece - first), weights[start : start + tile])
         strips.append(Strip(start, start + len(piece), first, last, matrix))
     return strips
 
