@@ -35,7 +35,8 @@ def checkpoint(model: str) -> dict[str, Tensor]:
 
 def load(network: nn.Module, model: str) -> nn.Module:
     """The network, made under `torch.device("meta")`, with the made-up checkpoint, in evaluation mode."""
-    network.load_state_dict(checkpoint(model), assign=True)
+    computed = {name: network.state_dict()[name] for name in manifest(model).get("computed", ())}
+    network.load_state_dict(checkpoint(model) | computed, assign=True)
     return network.eval().requires_grad_(False)
 
 
@@ -45,7 +46,10 @@ def scattered(network: nn.Module, seed: int = 0) -> nn.Module:
     for name, tensor in network.state_dict().items():
         around = 1.0 if name.endswith("weight") and tensor.ndim == 1 else 0.0
         spread = 0.3 if tensor.ndim < 2 or "rel_pos" in name else max(tensor[0].numel(), 1) ** -0.5
-        tensor.copy_(around + spread * torch.randn(tensor.shape, generator=generator))
+        if tensor.is_floating_point():
+            tensor.copy_(around + spread * torch.randn(tensor.shape, generator=generator))
+        if name.endswith("running_var"):
+            tensor.abs_().add_(0.5)
     return network.eval()
 
 

@@ -28,28 +28,36 @@ def write_graphs(spec: ModelEntry, checkpoint: Path, folder: Path) -> None:
         xml = folder / f"{name}.xml"
         ov.save_model(model, xml, compress_to_fp16=False)
         tree = ElementTree.parse(xml)
-        keep_angles(tree)
+        keep_exact(tree)
         tree.write(xml, encoding="utf-8")
 
 
-def keep_angles(tree: "ElementTree.ElementTree[Any]") -> None:
-    """Mark, in a graph's XML, what leads from the inputs to a sine or cosine, so that an engine for bf16 leaves that in
-    float32: angles of many turns do not survive a mantissa of eight bits."""
+def keep_exact(tree: "ElementTree.ElementTree[Any]") -> None:
+    """Mark, in a graph's XML, what an engine for bf16 is to leave in float32, because eight bits of mantissa ruin it.
+
+    That is all that leads from the inputs to a sine or cosine, whose angles are of many turns, and from the last
+    convolution before it to the places at which a map is sampled.
+    """
     layers = {layer.get("id"): layer for layer in tree.iter("layer")}
-    sources: dict[str | None, list[str | None]] = {number: [] for number in layers}
+    sources: dict[str | None, dict[str | None, str | None]] = {number: {} for number in layers}
     for edge in tree.iter("edge"):
-        sources[edge.get("to-layer")].append(edge.get("from-layer"))
-    leading: set[str | None] = set()
-    todo = [number for number, layer in layers.items() if layer.get("type") in ("Sin", "Cos")]
-    while todo:
-        if (number := todo.pop()) not in leading:
-            leading.add(number)
-            todo += sources[number]
-    for layer in (layers[number] for number in leading):
-        if layer.get("type") not in ("Parameter", "Const"):
-            info = layer.find("rt_info")
-            info = ElementTree.SubElement(layer, "rt_info") if info is None else info
-            ElementTree.SubElement(info, "attribute", {"name": "precise", "version": "0"})
+        sources[edge.get("to-layer")][edge.get("to-port")] = edge.get("from-layer")
+
+    def leading(to: list[str | None], first: tuple[str, ...]) -> set[str | None]:
+        found: set[str | None] = set()
+        while to:
+            if (number := to.pop()) not in found and layers[number].get("type") not in first:
+                found.add(number)
+                to.extend(sources[number].values())
+        return found
+
+    angles = [number for number, layer in layers.items() if layer.get("type") in ("Sin", "Cos")]
+    places = [sources[number]["1"] for number, layer in layers.items() if layer.get("type") == "GridSample"]
+    inputs = ("Parameter", "Const")
+    for number in leading(angles, inputs) | leading(places, (*inputs, "Convolution")):
+        info = layers[number].find("rt_info")
+        info = ElementTree.SubElement(layers[number], "rt_info") if info is None else info
+        ElementTree.SubElement(info, "attribute", {"name": "precise", "version": "0"})
 
 
 def convert_parts(spec: ModelEntry, parts: Parts) -> Iterator[tuple[str, ov.Model]]:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from anymask.catalog import find
 from anymask.networks.pocket import ConvNorm, Pocket, parts
-from anymask.runtime.convert import convert_parts, keep_angles
+from anymask.runtime.convert import convert_parts, keep_exact
 
 
 def export_pocket(checkpoint: Path, folder: Path) -> Path:
@@ -48,7 +48,7 @@ def write_artefact(network: Pocket, folder: Path) -> Path:
             ov.save_model(model, xml, compress_to_fp16=True)
             constants = xml.with_suffix(".bin").read_bytes()
             trees[graph] = ElementTree.parse(xml)
-            keep_angles(trees[graph])
+            keep_exact(trees[graph])
             for data in _constants(trees[graph]):
                 start, size = int(data.attrib["offset"]), int(data.attrib["size"])
                 piece = constants[start : start + size]
