@@ -40,10 +40,10 @@ def run_with_home(home: Path) -> subprocess.CompletedProcess[str]:
 def test_compiled_graphs_are_kept_and_no_network_is_used(tmp_path):
     result = run_with_home(tmp_path / "home")
     assert result.stdout.strip() == "3", result.stderr
-    kept = {path.name for path in (tmp_path / "home" / "graphs").rglob("*") if path.is_file()}
+    kept = {path.name for path in (tmp_path / "home" / "compiled").rglob("*") if path.is_file()}
     assert len(kept) == 2
     assert run_with_home(tmp_path / "home").stdout.strip() == "3"
-    assert {path.name for path in (tmp_path / "home" / "graphs").rglob("*") if path.is_file()} == kept
+    assert {path.name for path in (tmp_path / "home" / "compiled").rglob("*") if path.is_file()} == kept
 
 
 def test_a_home_that_cannot_be_written_does_not_break_a_run(tmp_path):
@@ -66,7 +66,7 @@ def test_a_changed_graph_never_meets_the_cache_of_the_old_one(tmp_path, monkeypa
 
 def test_a_damaged_cache_does_not_break_a_run(tmp_path):
     run_with_home(tmp_path)
-    for path in (tmp_path / "graphs").rglob("*"):
+    for path in (tmp_path / "compiled").rglob("*"):
         if path.is_file():
             path.write_bytes(path.read_bytes()[:1000])
     result = run_with_home(tmp_path)

@@ -14,9 +14,7 @@ from anymask.hashes import digest
 from anymask.home import writable_folder
 from anymask.runtime.engine import Embedding, Features, padded_picture, prompt_points
 
-CACHED = (
-    64 << 20
-)  # bytes of constants up to which a compiled graph is kept on disk; more would fill it to save a second
+ANY, KNOWN = -1, -2  # numbers of points
 
 
 class Graph:
@@ -25,9 +23,10 @@ class Graph:
     Of several prompts it takes one at a time: that is what stays in a core's cache, and known shapes run faster.
     """
 
-    def __init__(self, xml: Path, precision: str, points: int = -1) -> None:
+    def __init__(self, xml: Path, precision: str, points: int = ANY) -> None:
         """Compile the graph in `xml`, whose constants lie in the .bin file of that name or, shared with other graphs,
-        in the folder's weights.safetensors; `precision` is fp32 or bf16, `points` the number of points if it is known.
+        in the folder's weights.safetensors; `precision` is fp32 or bf16. `points` is the number of points, ANY, or
+        KNOWN for a graph of known shapes, none of whose outputs is one of its inputs.
 
         Raises WeightsError when the files are missing or damaged.
         """
@@ -38,21 +37,22 @@ class Graph:
             "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],
         }
         try:
-            if weights.stat().st_size <= CACHED and (kept := writable_folder("graphs")) is not None:
+            if (kept := writable_folder("compiled")) is not None:
                 # By content: OpenVINO's own key has been seen to take an earlier graph's blob for a changed one.
                 options["CACHE_DIR"] = str(kept / f"{digest(xml)[:16]}-{digest(weights)[:16]}")
-            model = _core().read_model(xml, weights)
-            model.reshape({port: _fixed(port.partial_shape, points) for port in model.inputs})
-            self._compiled = _core().compile_model(model, "CPU", options)
-            nodes = [result.input_value(0).get_node() for result in model.get_results()]
+            if points == KNOWN and weights != shared:
+                # What is kept is found without reading the graph, seconds sooner, and points to the file of weights
+                # instead of repeating them. (With a shared file, and with inputs made fixed, that gives wrong results.)
+                options["CACHE_MODE"] = "OPTIMIZE_SIZE"
+                self._compiled = _core().compile_model(xml, "CPU", options)
+                self._passed: dict[int, int] = {}
+            else:
+                model = _core().read_model(xml, weights)
+                model.reshape({port: _fixed(port.partial_shape, points) for port in model.inputs})
+                self._compiled = _core().compile_model(model, "CPU", options)
+                self._passed = _passed(model)
         except (OSError, RuntimeError) as error:
             raise WeightsError(f"The graph {xml.name} could not be loaded: {str(error).splitlines()[-1]}") from error
-        # An output that is nothing but an input is left unwritten by OpenVINO; which input each such output is.
-        self._passed = {
-            index: model.get_parameter_index(node)
-            for index, node in enumerate(nodes)
-            if node.get_type_name() == "Parameter"
-        }
         self._idle: list[ov.InferRequest] = []
         self._lock = threading.Lock()
 
@@ -93,7 +93,7 @@ class OpenVINOSegmentEngine:
         self._folder, self._precision = folder, precision
         self._lock = threading.Lock()
         self._decoders: dict[tuple[str, int], Graph] = {}
-        self._encoder = Graph(folder / "encoder.xml", precision)
+        self._encoder = Graph(folder / "encoder.xml", precision, KNOWN)
         prepare = folder / "prepare.xml"
         self._prepare = Graph(prepare, precision) if prepare.exists() else None
         click = prompt_points(spec, np.zeros((1, 1, 2)), np.ones((1, 1)))
@@ -112,13 +112,13 @@ class OpenVINOSegmentEngine:
         prompts = prompt_points(self.spec, coords, labels)
         if mask is None:
             points = prompts[1].shape[1]
-            logits, scores = self._decoder("decoder", points if points == self._usual else -1)(embedding, prompts)
+            logits, scores = self._decoder("decoder", points if points == self._usual else ANY)(embedding, prompts)
         else:
-            logits, scores = self._decoder("masked", -1)(embedding, [*prompts, mask.astype(np.float32)])
+            logits, scores = self._decoder("masked", ANY)(embedding, [*prompts, mask.astype(np.float32)])
         return logits, scores
 
     def _decoder(self, name: str, points: int) -> Graph:
-        """The graph for prompts of so many points, -1 for any."""
+        """The graph for prompts of so many points."""
         with self._lock:
             key = name, points
             if key not in self._decoders:
@@ -129,6 +129,12 @@ class OpenVINOSegmentEngine:
 @cache
 def _core() -> ov.Core:
     return ov.Core()
+
+
+def _passed(model: ov.Model) -> dict[int, int]:
+    """The outputs that are nothing but an input, each with that input: OpenVINO leaves them unwritten."""
+    nodes = [result.input_value(0).get_node() for result in model.get_results()]
+    return {i: model.get_parameter_index(node) for i, node in enumerate(nodes) if node.get_type_name() == "Parameter"}
 
 
 def _fixed(shape: ov.PartialShape, points: int) -> ov.PartialShape:

@@ -13,7 +13,7 @@ from anymask.networks.sam.layers import MLP, LayerNorm2d
 
 PATCH = 16
 WINDOW = 14
-QUERIES = 256  # that attend at a time on a CPU
+HEADS, QUERIES = 2, 512  # that attend at a time on a CPU
 
 # By variant: width, depth, heads, global blocks.
 SIZES = {
@@ -113,11 +113,25 @@ class Attention(nn.Module):
         qkv = self.qkv(tokens).reshape(batch, side * side, 3, self.heads, width // self.heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # BxheadsxNxd each
         grid = query.unflatten(2, (side, side))
-        rows = grid @ relative(self.rel_pos_h, side).transpose(1, 2)  # a matrix for each row of the query
-        columns = (grid.transpose(2, 3) @ relative(self.rel_pos_w, side).transpose(1, 2)).transpose(2, 3)
+        rows = by_position(grid, self.rel_pos_h)
+        columns = by_position(grid.transpose(2, 3), self.rel_pos_w).transpose(2, 3)
         mixed = attend(query, key, value, rows.flatten(2, 3), columns.flatten(2, 3))
         result: Tensor = self.proj(mixed.transpose(1, 2).reshape(tokens.shape))
         return result
+
+
+def by_position(queries: Tensor, table: Tensor) -> Tensor:
+    """What each query scores by its position along the third axis with every position there: BxheadsxSxSxd ->
+    BxheadsxSxSxS.
+
+    One product for each position of the queries. Broadcast over pictures and heads it would be simpler to write, and be
+    exported with a copy of the table for every one of them.
+    """
+    batch, heads, side = queries.shape[:3]
+    together = queries.permute(2, 0, 1, 3, 4).flatten(1, 3)
+    scores = torch.bmm(together, relative(table, side).transpose(1, 2))
+    result: Tensor = scores.unflatten(1, (batch, heads, side)).permute(1, 2, 0, 3, 4)
+    return result
 
 
 def relative(table: Tensor, side: int) -> Tensor:
@@ -152,16 +166,20 @@ def attend_lengthened(query: Tensor, key: Tensor, value: Tensor, rows: Tensor, c
 
 
 def attend_in_pieces(query: Tensor, key: Tensor, value: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """The same for many tokens on a CPU, step by step for a few queries, whose scores stay in its cache.
+    """The same for many tokens on a CPU, step by step for a few heads and queries, whose scores stay in its cache.
 
-    OpenVINO takes half the time of the fused kernel for it, which has three times as long a dot product to do. Smaller
-    pieces would be a little faster still, and the graph would take seconds to compile.
+    OpenVINO takes half the time of the fused kernel for it, which has three times as long a dot product to do.
     """
-    pieces = []
-    for q, r, c in zip(*(x.split(QUERIES, dim=2) for x in (query, rows, columns)), strict=True):
-        scores = (q @ key.transpose(2, 3)).unflatten(3, (rows.shape[3], columns.shape[3]))
-        pieces.append((scores + r.unsqueeze(4) + c.unsqueeze(3)).flatten(3).softmax(dim=3) @ value)
-    return torch.cat(pieces, dim=2)
+    heads = []
+    for q_all, k, v, r_all, c_all in zip(
+        *(x.split(HEADS, dim=1) for x in (query, key, value, rows, columns)), strict=True
+    ):
+        pieces = []
+        for q, r, c in zip(*(x.split(QUERIES, dim=2) for x in (q_all, r_all, c_all)), strict=True):
+            scores = (q @ k.transpose(2, 3)).unflatten(3, (r.shape[3], c.shape[3]))
+            pieces.append((scores + r.unsqueeze(4) + c.unsqueeze(3)).flatten(3).softmax(dim=3) @ v)
+        heads.append(torch.cat(pieces, dim=2))
+    return torch.cat(heads, dim=1)
 
 
 def split_windows(tokens: Tensor, window: int) -> Tensor:
