@@ -20,7 +20,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from reference import normalised, seeded_checkpoint, segment_anything, transformers_encoder
 from run import BUS, HEIGHT, WIDTH, Row, machine
 
 import anymask
@@ -53,6 +52,7 @@ def by_turns(works: list[Callable[[], Any]], runs: int) -> list[float]:
 def side_by_side(checkpoint: Path, runs: int) -> list[Row]:
     """Encoding and clicks, in this process."""
     import torch
+    from reference import normalised, segment_anything, transformers_encoder
 
     rgb = photo()
     model = segment_anything(checkpoint)
@@ -115,6 +115,8 @@ def everything(side: str, checkpoint: Path, level: float, points: int) -> dict[s
     options: dict[str, Any] = {**EVERYTHING, "pred_iou_thresh": level, "points_per_side": points}
     rgb = photo()
     if side == "reference":
+        from reference import segment_anything  # with torch, which would count as the other side's memory
+
         model = segment_anything(checkpoint)
         from segment_anything import SamAutomaticMaskGenerator as Generator
     else:
@@ -208,6 +210,8 @@ def main() -> None:
         "| what | anymask | reference | its figure | ratio |",
         "|---|---:|---|---:|---:|",
     ]
+    from reference import seeded_checkpoint
+
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         os.environ["ANYMASK_HOME"] = str(folder / "home")

@@ -4,7 +4,7 @@ The rule is SAM's (Kirillov et al. 2023, `Sam.postprocess_masks`): logits are en
 input grid, the padding is cut off, and the rest is enlarged bilinearly to the picture. EfficientSAM's is one bicubic
 step from logits to picture. Either is linear and separable, so a piece of the result is `rows @ logits @ columns.T`
 with the steps' matrices multiplied once and kept. We work in square tiles: a tile touches few logits, and one whose
-logits all have the same sign needs no arithmetic at all.
+logits all have the same sign needs no arithmetic at all. Large masks are enlarged whole instead.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
+WHOLE = 8  # a mask that touches more than one in so many tiles is enlarged whole, which OpenCV does faster
 TILE, WIDE_TILE = 64, 128  # pixels of a tile's side; the wide one where a logit covers many
 
 Box = tuple[int, int, int, int]
@@ -121,6 +123,8 @@ class Placement:
         touched = np.argwhere(_counts(logits > -margin, rows, columns) > 0)
         if not len(touched):
             return Region(0, 0, np.zeros((0, 0), bool))
+        if self.enlarge == "bilinear" and len(touched) * WHOLE > cells.size:
+            return tight(self._enlarged(logits) > 0, *self.crop[:2])
         (top, left), (bottom, right) = touched.min(axis=0), touched.max(axis=0)
         y, x = rows[top].start, columns[left].start
         pixels = np.zeros((rows[bottom].stop - y, columns[right].stop - x), bool)
@@ -131,6 +135,16 @@ class Placement:
             else:
                 np.greater(_tile(logits, rows[i], columns[j]), 0, out=tile)
         return tight(pixels, self.crop[0] + x, self.crop[1] + y)
+
+    def _enlarged(self, logits: np.ndarray) -> np.ndarray:
+        """Both bilinear steps on a whole map float32 `[h, w]`, by OpenCV: float32 `[crop height, crop width]`."""
+        grid = cv2.resize(logits, (self.model_width, self.model_height), interpolation=cv2.INTER_LINEAR)
+        valid = grid[: self.input_height, : self.input_width]
+        if valid.shape == (self.crop_height, self.crop_width):
+            return valid
+        size = (self.crop_width, self.crop_height)
+        enlarged: np.ndarray = cv2.resize(valid, size, interpolation=cv2.INTER_LINEAR)
+        return enlarged
 
     def _strips(self, logits: np.ndarray) -> tuple[list[Strip], list[Strip]]:
         h, w = logits.shape[-2:]
