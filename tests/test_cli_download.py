@@ -8,15 +8,15 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+from commandline import Ran, ran
 from publisher import Publisher, Request, status
 
 from anymask import Segmenter, catalog
 from anymask.catalog import ModelEntry, Weights, find
-from anymask.cli import main
 from anymask.errors import WeightsError
 
 POCKET = find("pocket").path / "weights.safetensors"
@@ -24,20 +24,9 @@ CONTENT = b"weights" * 10_000
 PROXIES = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
 
 
-class Ran(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
-    def call(*arguments: object) -> Ran:
-        with pytest.raises(SystemExit) as left:
-            main([str(argument) for argument in arguments])
-        return Ran(int(left.value.code or 0), *capsys.readouterr())
-
-    return call
+    return partial(ran, capsys)
 
 
 @pytest.fixture

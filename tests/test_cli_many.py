@@ -2,27 +2,22 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
+from commandline import Ran, ran
 from PIL import Image
 
 import anymask
 from anymask import rle
-from anymask.cli import main
 from anymask.errors import PromptError
 from anymask.formats.prompts import match, read_prompts
 
 ASSETS = Path(__file__).parents[1] / "assets"
 BUS_BOX = [120, 110, 570, 320]
-
-
-class Ran(NamedTuple):
-    code: int
-    out: str
-    err: str
 
 
 Run = Callable[..., Ran]
@@ -37,12 +32,7 @@ def pocket() -> anymask.Segmenter:
 def run(capsys: pytest.CaptureFixture[str], pocket: anymask.Segmenter, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setattr("anymask.segmenter.Segmenter", lambda *_: pocket)
 
-    def call(*arguments: object) -> Ran:
-        with pytest.raises(SystemExit) as left:
-            main([str(argument) for argument in arguments])
-        return Ran(int(left.value.code or 0), *capsys.readouterr())
-
-    return call
+    return partial(ran, capsys)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from anymask.networks.mlp import Mlp
 from anymask.networks.sam.image_encoder import join_windows, split_windows
 
 PATCH, HEAD = 4, 32
@@ -186,16 +187,3 @@ def distances(window: int) -> Tensor:
     apart = place[:, None] - place + window - 1
     index = apart[:, None, :, None] * (2 * window - 1) + apart[None, :, None, :]
     return index.flatten(2).flatten(0, 1)
-
-
-class Mlp(nn.Module):
-    """Two linear layers. ...xC -> ...xC."""
-
-    def __init__(self, channels: int, expansion: int = 4) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(channels, expansion * channels)
-        self.fc2 = nn.Linear(expansion * channels, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        changed: Tensor = self.fc2(F.gelu(self.fc1(x)))
-        return changed

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from anymask.networks.mlp import Mlp
 from anymask.networks.sam.image_encoder import PatchEmbed
 from anymask.networks.sam.layers import LayerNorm2d
 
@@ -27,19 +28,6 @@ class Attention(nn.Module):
         mixed = F.scaled_dot_product_attention(query, key, value)
         attended: Tensor = self.proj(mixed.transpose(1, 2).flatten(2))
         return attended
-
-
-class Mlp(nn.Module):
-    """Two linear layers with a GELU between. BxNxC -> BxNxC."""
-
-    def __init__(self, channels: int, expansion: int = 4) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(channels, expansion * channels)
-        self.fc2 = nn.Linear(expansion * channels, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        changed: Tensor = self.fc2(F.gelu(self.fc1(x)))
-        return changed
 
 
 class Block(nn.Module):
