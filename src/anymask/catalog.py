@@ -56,6 +56,29 @@ class Weights:
 
 
 @dataclass(frozen=True)
+class MatteRules:
+    """What goes into a network that finds a subject by itself, and what its answer means (`runtime/matte_input.py`).
+
+    The picture is resized to `height` x `width` (`fit`: stretch, or short_side: the short side becomes `height`, both
+    multiples of 32) in the way of `resize`, divided by 255 or by its own `maximum`, and normalised by `mean` and
+    `deviation`. `output` is what the published ONNX file gives: probability, logit, or a logit for each class with the
+    background first (classes; argmax to take the likeliest only); `stretch` whether the answer is stretched to its own
+    minimum and maximum. `classes` are the names of the classes that are no background.
+    """
+
+    width: int
+    height: int
+    resize: str
+    mean: tuple[float, float, float]
+    deviation: tuple[float, float, float]
+    fit: str = "stretch"
+    divide: str = "255"
+    output: str = "probability"
+    stretch: bool = False
+    classes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Calibration:
     """alpha = sigmoid(gain * (logit + bias)): how a model's logits for the subject become a matte."""
 
@@ -67,9 +90,11 @@ class Calibration:
 class ModelEntry:
     """One model of the catalogue.
 
-    `family` and `variant` say which network it is, `bytes` how large its weights are. A model either ships with anymask
-    (`bundled` is its folder) or is published (`weights`). `enlarge` is how masks become as large as the picture:
-    bilinear in SAM's two steps, or bicubic in one.
+    `family` and `variant` say which network it is, `bytes` how large its weights are. A model ships with anymask
+    (`bundled` is its folder), or is published (`weights`, and where these are an ONNX file `checkpoint`, the PyTorch
+    original), or is always opened from a file of the user's own (neither). `enlarge` is how masks become as large as
+    the picture: bilinear in SAM's two steps, or bicubic in one. `matte` belongs to networks that find the subject by
+    themselves, `rembg` is the same as the package rembg does it. `aliases` are other names of the model.
     """
 
     name: str
@@ -80,10 +105,14 @@ class ModelEntry:
     commercial: bool
     bytes: int
     input: Input
-    mask_side: int
+    mask_side: int = 0
     variant: str = ""
     bundled: str = ""
     weights: Weights | None = None
+    checkpoint: Weights | None = None
+    aliases: tuple[str, ...] = ()
+    matte: MatteRules | None = None
+    rembg: MatteRules | None = None
     prompts: PromptRules = PromptRules()
     enlarge: str = "bilinear"
     everything: dict[str, float] = field(default_factory=dict, hash=False)
@@ -93,7 +122,7 @@ class ModelEntry:
     def path(self) -> Path:
         """Where the model's weights are, or would be: a bundled model's folder of graphs, or a checkpoint."""
         if self.weights is None:
-            return Path(str(resources.files("anymask"))) / "weights" / self.bundled
+            return Path(str(resources.files("anymask"))) / "weights" / (self.bundled or self.name)
         return home() / "weights" / self.weights.file
 
     @property
@@ -109,15 +138,32 @@ def _catalogue() -> dict[str, ModelEntry]:
 
 
 def _entry(name: str, data: dict[str, Any]) -> ModelEntry:
-    picture = data["input"]
+    matte = _rules(data["matte"]) if "matte" in data else None
+    if matte is None:
+        picture = data["input"]
+    else:
+        picture = {
+            "side": max(matte.width, matte.height),
+            "fit": matte.fit,
+            "padding": (0, 0, 0),
+            "resize": matte.resize,
+        }
     typed = {
         "input": Input(**{**picture, "padding": tuple(picture["padding"])}),
         "tasks": tuple(data["tasks"]),
         "weights": Weights(**data["weights"]) if "weights" in data else None,
+        "checkpoint": Weights(**data["checkpoint"]) if "checkpoint" in data else None,
+        "aliases": tuple(data.get("aliases", ())),
+        "matte": matte,
+        "rembg": _rules(data["matte"] | data["rembg"]) if "rembg" in data else None,
         "prompts": PromptRules(**data.get("prompts", {})),
         "subject": Calibration(**data.get("subject", {})),
     }
     return ModelEntry(name=name, **{**data, **typed})
+
+
+def _rules(data: dict[str, Any]) -> MatteRules:
+    return MatteRules(**{name: tuple(value) if isinstance(value, list) else value for name, value in data.items()})
 
 
 def models(
@@ -140,14 +186,15 @@ def models(
 
 
 def find(name: str, task: str | None = None) -> ModelEntry:
-    """The model of that name, able to do `task` (segment, matte).
+    """The model of that name or alias, able to do `task` (segment, matte, trimap).
 
     Raises ModelError for an unknown name, naming the nearest, and for a model that cannot do the task.
     """
     catalogue = _catalogue()
-    entry = catalogue.get(name)
+    named = catalogue | {alias: entry for entry in catalogue.values() for alias in entry.aliases}
+    entry = named.get(name)
     if entry is None:
-        near = difflib.get_close_matches(str(name), catalogue, n=3, cutoff=0.4)
+        near = difflib.get_close_matches(str(name), named, n=3, cutoff=0.4)
         hint = f"did you mean {' or '.join(near)}?" if near else f"known are: {', '.join(catalogue)}."
         raise ModelError(f"There is no model called {name!r}; {hint}")
     if task is not None and task not in entry.tasks:
