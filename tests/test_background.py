@@ -23,9 +23,9 @@ class KnownMatte:
         self.answer = matte
         self.seen: list[np.ndarray] = []
 
-    def matte(self, rgb: np.ndarray) -> np.ndarray:
+    def mattes(self, rgb: np.ndarray) -> np.ndarray:
         self.seen.append(rgb)
-        return self.answer
+        return self.answer[None]
 
 
 @pytest.fixture

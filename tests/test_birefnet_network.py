@@ -20,7 +20,8 @@ from anymask.networks.birefnet.blocks import DecoderBlock
 from anymask.networks.birefnet.decoder import PictureBlock, patches
 from anymask.networks.birefnet.deformable import DeformableConv2d, deform_conv2d
 from anymask.networks.swin import Block, Swin
-from anymask.runtime.convert import convert_module, keep_exact
+from anymask.runtime.convert import convert_module
+from anymask.runtime.precise import keep_exact
 
 LIMIT = 2e-4  # largest difference over the sample, in deviations of the array
 MODELS = {"birefnet": "swin_l", "birefnet_lite": "swin_t"}

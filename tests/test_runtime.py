@@ -173,7 +173,7 @@ def test_another_models_weights_are_refused(tmp_path):
 @pytest.mark.parametrize("size", [(1, 1), (300, 512), (768, 1024), (900, 7), (333, 500)])
 def test_a_matte_covers_just_the_picture(size):
     """A bright square in one corner must come out in that corner, whatever the padding."""
-    matte = load_matte_engine("pocket", device="cpu").matte(np.full((*size, 3), 90, np.uint8))
+    matte = load_matte_engine("pocket", device="cpu").mattes(np.full((*size, 3), 90, np.uint8))[0]
     assert matte.dtype == np.float32
     assert ((matte >= 0) & (matte <= 1)).all()
     ratio = max(size) / 128

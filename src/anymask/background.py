@@ -89,7 +89,7 @@ class BackgroundRemover:
         return cut.image() if background is None else cut.over(background)
 
     def _matte(self, picture: Picture, refine: bool) -> np.ndarray:
-        coarse = self.engine.matte(picture.rgb)
+        coarse = self.engine.mattes(picture.rgb).max(axis=0)
         alpha = refine_matte(without_specks(coarse), picture.rgb) if refine else resize(coarse, picture.rgb.shape)
         if picture.alpha is None:
             return alpha

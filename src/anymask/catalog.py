@@ -62,8 +62,8 @@ class MatteRules:
     The picture is resized to `height` x `width` (`fit`: stretch, or short_side: the short side becomes `height`, both
     multiples of 32) in the way of `resize`, divided by 255 or by its own `maximum`, and normalised by `mean` and
     `deviation`. `output` is what the published ONNX file gives: probability, logit, or a logit for each class with the
-    background first (classes; argmax to take the likeliest only); `stretch` whether the answer is stretched to its own
-    minimum and maximum. `classes` are the names of the classes that are no background.
+    background first (classes; argmax to take the likeliest only). `stretch`: the answer is stretched to the minimum and
+    maximum of the map, or of the map as large as the picture. `classes` are the names of those that are no background.
     """
 
     width: int
@@ -74,7 +74,7 @@ class MatteRules:
     fit: str = "stretch"
     divide: str = "255"
     output: str = "probability"
-    stretch: bool = False
+    stretch: str = ""
     classes: tuple[str, ...] = ()
 
 
@@ -163,7 +163,8 @@ def _entry(name: str, data: dict[str, Any]) -> ModelEntry:
 
 
 def _rules(data: dict[str, Any]) -> MatteRules:
-    return MatteRules(**{name: tuple(value) if isinstance(value, list) else value for name, value in data.items()})
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
+    return MatteRules(**values)
 
 
 def models(

@@ -17,6 +17,8 @@ from anymask.progress import byte_progress
 if TYPE_CHECKING:
     from anymask.transfer import Progress
 
+REMBG = "https://github.com/danielgatis/rembg/releases/download/v0.0.0"
+
 
 def located(entry: ModelEntry) -> Path:
     """A model's weights on this machine, verified; if they are not there they are fetched, which standard error tells.
@@ -24,11 +26,33 @@ def located(entry: ModelEntry) -> Path:
     Raises WeightsError (see `verified` and `fetch`).
     """
     if entry.weights is None:
+        if not entry.bundled:
+            raise WeightsError(f"{entry.name} has no weights of its own: give it a file of yours with weights=.")
         return entry.path
     if entry.path.exists():
         return verified(entry)
+    if (other := _of_rembg(entry)) is not None:
+        return other
     with byte_progress(f"Downloading {entry.name}", f"{entry.bytes / 1e6:.0f} MB to {entry.path}") as advance:
         return fetch(entry, advance)
+
+
+def _of_rembg(entry: ModelEntry) -> Path | None:
+    """The same file where the package rembg keeps it, so that those who come from there download nothing again."""
+    if entry.weights is None or entry.weights.address.rpartition("/")[0] != REMBG:
+        return None
+    new = os.environ.get("REMBG_HOME", "~/.rembg")
+    old = os.environ.get("U2NET_HOME", "~/.u2net")
+    name = f"{entry.name}.onnx"
+    for path in (Path(new, "models", entry.name, name), Path(old, "models", entry.name, name), Path(old, name)):
+        path = path.expanduser()
+        algorithm, expected = _expected(entry)
+        try:
+            if path.is_file() and hashes.digest(path, algorithm) == expected:
+                return path
+        except OSError:  # not ours to read
+            continue
+    return None
 
 
 def verified(entry: ModelEntry) -> Path:

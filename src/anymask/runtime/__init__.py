@@ -3,21 +3,33 @@
 The engines themselves are imported when one is chosen, so that this package costs nothing to import.
 """
 
+import os
 import shutil
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from anymask.catalog import ModelEntry, find
 from anymask.downloads import located
 from anymask.errors import MissingExtraError, ModelError, WeightsError
-from anymask.runtime.engine import MatteEngine, SegmentEngine
-from anymask.runtime.graphs import graph_folder
+from anymask.runtime.engine import MatteEngine, SegmentEngine, TrimapEngine
+from anymask.runtime.graphs import graph_folder, is_onnx
+
+if TYPE_CHECKING:
+    from anymask.runtime.openvino import OpenVINOMatteNetwork
+
+T = TypeVar("T")
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+PREPROCESSINGS = ("original", "rembg")
 
-__all__ = ["DEVICES", "PRECISIONS", "load_matte_engine", "load_segment_engine"]
+__all__ = ["DEVICES", "PRECISIONS", "PREPROCESSINGS", "load_matte_engine", "load_segment_engine", "load_trimap_engine"]
+
+_told: set[str] = set()
 
 
 def load_segment_engine(
@@ -42,33 +54,103 @@ def load_segment_engine(
 
 
 def load_matte_engine(
-    model: str, device: str = "auto", precision: str = "auto", weights: str | Path | None = None
+    model: str,
+    device: str = "auto",
+    precision: str = "auto",
+    weights: str | Path | None = None,
+    preprocessing: str = "original",
 ) -> MatteEngine:
-    """A model that finds a picture's subject, ready to run; arguments and errors as for `load_segment_engine`."""
-    from anymask.runtime.matte import SubjectMatte
+    """A model that finds a picture's subject, ready to run.
 
+    `weights` may also be an ONNX file. The first use of a model whose licence forbids commercial use is told on
+    standard error. `preprocessing` is original, the recipe of the network's authors, or rembg, that of the package
+    rembg, where it has one of its own. The rest is as for `load_segment_engine`.
+    """
+    from anymask.runtime.matte import NetworkMatte, SubjectMatte
+
+    if preprocessing not in PREPROCESSINGS:
+        raise ModelError(f"There is no preprocessing {preprocessing!r}; choose one of {', '.join(PREPROCESSINGS)}.")
     spec = find(model, "matte")
-    return SubjectMatte(_load(spec, *_choose(device, precision), weights))
+    device, precision = _choose(device, precision)
+    if spec.matte is None:
+        return SubjectMatte(_load(spec, device, precision, weights))
+    rules = spec.rembg if preprocessing == "rembg" and spec.rembg is not None else spec.matte
+    if device != "cpu":
+        from anymask.runtime.torch import TorchMatteNetwork
+
+        original = spec if spec.checkpoint is None else replace(spec, weights=spec.checkpoint)
+        path = _file(original, weights)
+        if is_onnx(path):
+            raise ModelError(f"{path} is an ONNX file, which runs on the CPU only: device='cpu'.")
+        return NetworkMatte(spec, rules, TorchMatteNetwork(spec, path, device, precision), None, probabilities=True)
+    path = _file(spec, weights)
+    network = _cpu_network(spec, path, precision, open_size=rules.fit != "stretch")
+    return NetworkMatte(spec, rules, network, network.size, probabilities=not is_onnx(path))
+
+
+def load_trimap_engine(
+    model: str = "vitmatte-small-distinctions-646",
+    device: str = "auto",
+    precision: str = "auto",
+    weights: str | Path | None = None,
+) -> TrimapEngine:
+    """A model that refines a trimap, ready to run on the CPU; arguments and errors as for `load_matte_engine`."""
+    from anymask.runtime.matte import NetworkTrimap
+
+    spec = find(model, "trimap")
+    if device == "auto":
+        device = "cpu"
+    device, precision = _choose(device, precision)
+    if device != "cpu":
+        raise ModelError(f"{spec.name} is an ONNX file, which runs on the CPU only: device='cpu'.")
+    return NetworkTrimap(spec, _cpu_network(spec, _file(spec, weights), precision))
 
 
 def _load(spec: ModelEntry, device: str, precision: str, weights: str | Path | None) -> SegmentEngine:
-    path = located(spec) if weights is None else Path(weights)
-    if not path.exists():
-        raise WeightsError(f"The weights of {spec.name} are not at {path}.")
+    path = _file(spec, weights)
     if device != "cpu":
         from anymask.runtime.torch import TorchSegmentEngine
 
         return TorchSegmentEngine(spec, path / "weights.safetensors" if path.is_dir() else path, device, precision)
     from anymask.runtime.openvino import OpenVINOSegmentEngine
 
+    return _opened(spec, path, lambda folder: OpenVINOSegmentEngine(spec, folder, precision))
+
+
+def _cpu_network(spec: ModelEntry, path: Path, precision: str, open_size: bool = False) -> "OpenVINOMatteNetwork":
+    from anymask.runtime.openvino import OpenVINOMatteNetwork
+
+    return _opened(spec, path, lambda folder: OpenVINOMatteNetwork(folder, precision, open_size))
+
+
+def _opened(spec: ModelEntry, path: Path, engine: Callable[[Path], T]) -> T:
+    """An engine over a folder of graphs, or over those of a checkpoint."""
     if path.is_dir():
-        return OpenVINOSegmentEngine(spec, path, precision)
+        return engine(path)
     folder = graph_folder(spec, path)
     try:
-        return OpenVINOSegmentEngine(spec, folder, precision)
+        return engine(folder)
     except WeightsError:  # damaged since it was made
         shutil.rmtree(folder)
-        return OpenVINOSegmentEngine(spec, graph_folder(spec, path), precision)
+        return engine(graph_folder(spec, path))
+
+
+def _file(spec: ModelEntry, weights: str | Path | None) -> Path:
+    """The weights to open: the user's own, or the model's, fetched if need be."""
+    if weights is None:
+        path = located(spec)
+    elif not (path := Path(weights)).exists():
+        raise WeightsError(f"The weights of {spec.name} are not at {path}.")
+    _tell_licence(spec)
+    return path
+
+
+def _tell_licence(spec: ModelEntry) -> None:
+    """One line, once in a process, about a licence that forbids commercial use; ANYMASK_LICENCES_KNOWN=1 spares it."""
+    if spec.commercial or spec.name in _told or os.environ.get("ANYMASK_LICENCES_KNOWN", "0") not in ("", "0"):
+        return
+    _told.add(spec.name)
+    sys.stderr.write(f"{spec.name} is not for commercial use (licence: {spec.licence}).\n")
 
 
 def _choose(device: str, precision: str) -> tuple[str, str]:

@@ -6,6 +6,7 @@ import warnings
 import zipfile
 from collections.abc import Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,13 +15,15 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from anymask.catalog import ModelEntry, models
+from anymask.catalog import ModelEntry, find, models
 from anymask.errors import WeightsError
 
 CONTAINERS = ("average", "model", "state_dict")  # where a training run keeps the tensors; its average before its last
 PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and torch.compile
 SUFFIXES = (".pt", ".pth", ".safetensors")
 GRAPH = "graph."  # constants that pocket's graphs keep in the same file; not the network's
+
+NETWORK = "anymask.networks.{}"
 
 Layout = dict[str, tuple[int, ...]]
 """The shape of each tensor of a checkpoint."""
@@ -62,7 +65,11 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 def identify(state: Mapping[str, Tensor]) -> str | None:
     """Which model of the catalogue has just these tensors, by name and shape; None if there is none."""
     found = _layout(state)
-    return next((entry.name for entry in models() if found in layouts(entry)), None)
+    networks: dict[tuple[str, str], str] = {}  # several models are one network: the first of them stands for all
+    for entry in models():
+        if find_spec(NETWORK.format(entry.family)) is not None:
+            networks.setdefault((entry.family, entry.variant), entry.name)
+    return next((name for name in networks.values() if found in layouts(find(name))), None)
 
 
 def check(state: Mapping[str, Tensor], entry: ModelEntry, path: Path) -> None:
@@ -75,13 +82,14 @@ def check(state: Mapping[str, Tensor], entry: ModelEntry, path: Path) -> None:
     if not differences:
         return
     name = identify(state)
-    hint = f"; it looks like {name}: use Segmenter({name!r}, weights=...)" if name else ""
+    task = "Segmenter" if "segment" in entry.tasks else "BackgroundRemover"
+    hint = f"; it looks like {name}: use {task}({name!r}, weights=...)" if name else ""
     raise WeightsError(f"{path} is not a checkpoint of {entry.name}: {', '.join(differences)}{hint}.")
 
 
 def layouts(entry: ModelEntry) -> list[Layout]:
     """How a model's checkpoints may look: as it is trained and, if its network has `fold`, as it is shipped."""
-    family = import_module(f"anymask.networks.{entry.family}")
+    family = import_module(NETWORK.format(entry.family))
     with torch.device("meta"):
         network = family.build(entry.variant)
         states = [network.state_dict()]

@@ -2,10 +2,8 @@
 
 import logging
 import warnings
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import openvino as ov
@@ -17,8 +15,10 @@ from torch import Tensor, nn
 from anymask.catalog import ModelEntry
 from anymask.networks.parts import Parts
 from anymask.runtime.engine import padded_picture
-from anymask.runtime.parts import load_parts
+from anymask.runtime.parts import load_matte, load_parts
+from anymask.runtime.precise import mark_exact
 
+ROWS, COLUMNS = torch.export.Dim("rows", min=2, max=256), torch.export.Dim("columns", min=2, max=256)
 PROMPTS, POINTS = torch.export.Dim("prompts", min=1, max=4096), torch.export.Dim("points", min=1, max=4096)
 
 
@@ -27,37 +27,21 @@ def write_graphs(spec: ModelEntry, checkpoint: Path, folder: Path) -> None:
     for name, model in convert_parts(spec, load_parts(spec, checkpoint)):
         xml = folder / f"{name}.xml"
         ov.save_model(model, xml, compress_to_fp16=False)
-        tree = ElementTree.parse(xml)
-        keep_exact(tree)
-        tree.write(xml, encoding="utf-8")
+        mark_exact(xml)
 
 
-def keep_exact(tree: "ElementTree.ElementTree[Any]") -> None:
-    """Mark, in a graph's XML, what an engine for bf16 is to leave in float32, because eight bits of mantissa ruin it.
+def write_matte_graph(spec: ModelEntry, checkpoint: Path, folder: Path) -> None:
+    """Write the graph of a network that finds the subject to a folder, as matte.xml. Raises as `load_matte` does.
 
-    That is all that leads from the inputs to a sine or cosine, whose angles are of many turns, and from the last
-    convolution before it to the places at which a map is sampled.
+    Its input is float32 [1, 3, H, W], of the catalogue's size or, where that depends on the picture, of open size.
     """
-    layers = {layer.get("id"): layer for layer in tree.iter("layer")}
-    sources: dict[str | None, dict[str | None, str | None]] = {number: {} for number in layers}
-    for edge in tree.iter("edge"):
-        sources[edge.get("to-layer")][edge.get("to-port")] = edge.get("from-layer")
-
-    def leading(to: list[str | None], first: tuple[str, ...]) -> set[str | None]:
-        found: set[str | None] = set()
-        while to:
-            if (number := to.pop()) not in found and layers[number].get("type") not in first:
-                found.add(number)
-                to.extend(sources[number].values())
-        return found
-
-    angles = [number for number, layer in layers.items() if layer.get("type") in ("Sin", "Cos")]
-    places = [sources[number]["1"] for number, layer in layers.items() if layer.get("type") == "GridSample"]
-    inputs = ("Parameter", "Const")
-    for number in leading(angles, inputs) | leading(places, (*inputs, "Convolution")):
-        info = layers[number].find("rt_info")
-        info = ElementTree.SubElement(layers[number], "rt_info") if info is None else info
-        ElementTree.SubElement(info, "attribute", {"name": "precise", "version": "0"})
+    rules = spec.matte
+    assert rules is not None
+    image = torch.zeros(1, 3, rules.height, rules.width)
+    model = convert_module(load_matte(spec, checkpoint), [image], open_size=rules.fit != "stretch")
+    xml = folder / "matte.xml"
+    ov.save_model(model, xml, compress_to_fp16=False)
+    mark_exact(xml)
 
 
 def convert_parts(spec: ModelEntry, parts: Parts) -> Iterator[tuple[str, ov.Model]]:
@@ -76,14 +60,19 @@ def convert_parts(spec: ModelEntry, parts: Parts) -> Iterator[tuple[str, ov.Mode
         yield "masked", convert_module(parts.masked, embedding, prompts)
 
 
-def convert_module(module: nn.Module, fixed: Sequence[Tensor], prompts: Sequence[Tensor] = ()) -> ov.Model:
+def convert_module(
+    module: nn.Module, fixed: Sequence[Tensor], prompts: Sequence[Tensor] = (), open_size: bool = False
+) -> ov.Model:
     """The graph of a module called with inputs of fixed shapes, and then coords, labels and mask as far as given.
+
+    `open_size`: height and width of the first input stay open, both multiples of 32.
 
     Through OpenVINO's PyTorch frontend itself: `openvino.convert_model` would do the same and report its use over the
     network.
     """
     several = {0: PROMPTS, 1: POINTS}
-    axes = (*({} for _ in fixed), *(several, several, {0: PROMPTS})[: len(prompts)])
+    size = {2: 32 * ROWS, 3: 32 * COLUMNS} if open_size else {}
+    axes = (size, *({} for _ in fixed[1:]), *(several, several, {0: PROMPTS})[: len(prompts)])
     logging.disable(logging.WARNING)  # OpenVINO logs which decompositions this torch does not know
     try:
         with torch.no_grad(), warnings.catch_warnings():

@@ -46,9 +46,19 @@ class MatteEngine(Protocol):
 
     spec: ModelEntry
 
-    def matte(self, rgb: np.ndarray) -> np.ndarray:
-        """A picture uint8 [H, W, 3] of any size to probabilities float32 [h, w] that cover just the picture, at low
-        resolution."""
+    def mattes(self, rgb: np.ndarray) -> np.ndarray:
+        """A picture uint8 [H, W, 3] of any size to probabilities float32 [N, h, w] that cover just the picture, at low
+        resolution: one map for each of the model's classes, or a single one."""
+        ...
+
+
+class TrimapEngine(Protocol):
+    """A network that finds alpha where a trimap leaves it open. Safe to call from many threads."""
+
+    spec: ModelEntry
+
+    def alpha(self, rgb: np.ndarray, trimap: np.ndarray) -> np.ndarray:
+        """A picture uint8 [H, W, 3] and its trimap uint8 [H, W] (0, 128, 255) to alpha float32 [h, w] in 0..1."""
         ...
 
 

@@ -1,7 +1,8 @@
 """Where a checkpoint's graphs lie: made once, found again without PyTorch.
 
 A folder of graphs holds encoder.xml, decoder.xml and, where the network has such parts, prepare.xml and masked.xml (see
-`networks/parts.py`), each with its constants in a .bin file beside it, in float32.
+`networks/parts.py`), or matte.xml of a network that finds the subject by itself; each with its constants in a .bin file
+beside it, in float32.
 """
 
 import atexit
@@ -9,6 +10,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from anymask.hashes import checkpoint_sha256
 from anymask.home import writable_folder
 from anymask.locks import alone
 
-GRAPH_VERSION = 3
+GRAPH_VERSION = 4
 """Raised whenever the code that graphs are made of changes what they hold; they are then made anew."""
 
 
@@ -45,16 +47,35 @@ def graph_folder(spec: ModelEntry, checkpoint: Path) -> Path:
 
 def _make(spec: ModelEntry, checkpoint: Path, folder: Path) -> None:
     """Convert next to the folder and move it there in one step, so that nobody ever finds half of it."""
-    if find_spec("torch") is None:
-        raise MissingExtraError(f'Preparing {spec.name}, once, needs the torch extra: pip install "anymask[torch]".')
-    from anymask.runtime.convert import write_graphs
-
+    write = _writer(spec, checkpoint)
     unfinished = folder.with_name(f".{folder.name}")
     shutil.rmtree(unfinished, ignore_errors=True)  # of a process that was killed
     sys.stderr.write(f"Preparing {spec.name} for this machine, once ...\n")
     try:
         unfinished.mkdir()
-        write_graphs(spec, checkpoint, unfinished)
+        write(spec, checkpoint, unfinished)
         os.replace(unfinished, folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _writer(spec: ModelEntry, checkpoint: Path) -> Callable[[ModelEntry, Path, Path], None]:
+    """What makes the graphs of this file."""
+    if is_onnx(checkpoint):
+        from anymask.runtime.onnx import write_onnx_graph
+
+        return write_onnx_graph
+    if find_spec("torch") is None:
+        raise MissingExtraError(f'Preparing {spec.name}, once, needs the torch extra: pip install "anymask[torch]".')
+    from anymask.runtime.convert import write_graphs, write_matte_graph
+
+    return write_graphs if "segment" in spec.tasks else write_matte_graph
+
+
+def is_onnx(path: Path) -> bool:
+    """Whether a file is an ONNX model: by its content, or, where that says nothing, by its name."""
+    with path.open("rb") as file:
+        start = file.read(9)
+    if start.startswith((b"PK", b"\x80")) or start[8:] == b"{":  # a zip archive, a pickle, safetensors
+        return False
+    return start.startswith(b"\x08") or path.suffix.lower() == ".onnx"

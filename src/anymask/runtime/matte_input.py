@@ -58,8 +58,9 @@ def resize_for(how: str, rgb: np.ndarray, height: int, width: int) -> np.ndarray
     return resized.astype(np.uint8) if how == "linear8" else resized
 
 
-def mattes_of(rules: MatteRules, answer: np.ndarray, probabilities: bool = False) -> np.ndarray:
-    """A network's answer [1, C, h, w] as mattes float32 [N, h, w] in 0..1, one for each of the classes or just one.
+def mattes_of(rules: MatteRules, answer: np.ndarray, shape: tuple[int, ...], probabilities: bool = False) -> np.ndarray:
+    """A network's answer [1, C, h, w] for a picture of `shape` (height, width, ...) as mattes float32 [N, h, w] in
+    0..1, one for each of the classes or just one. Stretched as large as the picture, single cells may lie beyond 0..1.
 
     `probabilities`: it gives these, whatever the rules say of the published file (classes remain logits).
     """
@@ -77,11 +78,13 @@ def mattes_of(rules: MatteRules, answer: np.ndarray, probabilities: bool = False
     if rules.output == "logit" and not probabilities:
         found = 1 / (1 + np.exp(-np.clip(found, -30, 30)))
     if rules.stretch:
-        low, high = float(found.min()), float(found.max())
+        whole = rules.stretch == "picture"
+        seen = cv2.resize(found[0], shape[1::-1], interpolation=cv2.INTER_LINEAR) if whole else found
+        low, high = float(seen.min()), float(seen.max())
         if high - low > 1e-6:  # else the map says nothing
             found = (found - low) / (high - low)
-    limited: np.ndarray = np.clip(found, 0, 1)
-    return limited
+    mattes: np.ndarray = found if rules.stretch == "picture" else np.clip(found, 0, 1)
+    return mattes
 
 
 def _gaussian(rgb: np.ndarray, height: int, width: int) -> np.ndarray:

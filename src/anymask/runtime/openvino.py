@@ -23,10 +23,11 @@ class Graph:
     Of several prompts it takes one at a time: that is what stays in a core's cache, and known shapes run faster.
     """
 
-    def __init__(self, xml: Path, precision: str, points: int = ANY) -> None:
+    def __init__(self, xml: Path, precision: str, points: int = ANY, size: tuple[int, int] | None = None) -> None:
         """Compile the graph in `xml`, whose constants lie in the .bin file of that name or, shared with other graphs,
         in the folder's weights.safetensors; `precision` is fp32 or bf16. `points` is the number of points, ANY, or
-        KNOWN for a graph of known shapes, none of whose outputs is one of its inputs.
+        KNOWN for a graph of known shapes, none of whose outputs is one of its inputs. `size` is the height and width
+        of the only input [1, 3, H, W] of a graph that leaves them open.
 
         Raises WeightsError when the files are missing or damaged.
         """
@@ -52,13 +53,19 @@ class Graph:
                     # an even number of tokens and known shapes, gives other wrong results at every call.
                     options["SNIPPETS_MODE"] = "DISABLE"
                 model = _core().read_model(xml, weights)
-                model.reshape({port: _fixed(port.partial_shape, points) for port in model.inputs})
+                shapes = {port: _fixed(port.partial_shape, points) for port in model.inputs}
+                model.reshape(shapes if size is None else ov.PartialShape([1, 3, *size]))
                 self._compiled = _core().compile_model(model, "CPU", options)
                 self._passed = _passed(model)
         except (OSError, RuntimeError) as error:
             raise WeightsError(f"The graph {xml.name} could not be loaded: {str(error).splitlines()[-1]}") from error
         self._idle: list[ov.InferRequest] = []
         self._lock = threading.Lock()
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of the first input, where it is known."""
+        return tuple(self._compiled.inputs[0].shape)
 
     def __call__(self, shared: Sequence[np.ndarray], each: Sequence[np.ndarray] = ()) -> tuple[np.ndarray, ...]:
         """Outputs [B, ...] for inputs that all B runs share and inputs [B, ...] of which each run takes one row. B is 1
@@ -84,6 +91,40 @@ class Graph:
         finally:
             with self._lock:
                 self._idle.append(request)
+
+
+class OpenVINOMatteNetwork:
+    """A network that finds the subject, as a folder with matte.xml (see `runtime/graphs.py`): a normalised picture
+    float32 [1, C, H, W] to its answer. Of a graph that leaves the size open, one is compiled for each of the last few
+    sizes."""
+
+    KEPT = 3
+
+    def __init__(self, folder: Path, precision: str, open_size: bool = False) -> None:
+        self._xml, self._precision = folder / "matte.xml", precision
+        self._lock = threading.Lock()
+        self._sized: dict[tuple[int, int], Graph] = {}
+        self._graph = None if open_size else Graph(self._xml, precision, KNOWN)
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Height and width of its input, None where they are open."""
+        if self._graph is None:
+            return None
+        height, width = self._graph.input_shape[2:]
+        return height, width
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        graph = self._graph or self._of_size((image.shape[2], image.shape[3]))
+        return graph([image])[0]
+
+    def _of_size(self, size: tuple[int, int]) -> Graph:
+        with self._lock:
+            graph = self._sized.pop(size, None) or Graph(self._xml, self._precision, size=size)
+            self._sized[size] = graph  # the latest last
+            for oldest in list(self._sized)[: -self.KEPT]:
+                del self._sized[oldest]
+            return graph
 
 
 class OpenVINOSegmentEngine:

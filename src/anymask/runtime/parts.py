@@ -1,11 +1,14 @@
 """A checkpoint's network, loaded and taken apart."""
 
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from anymask.catalog import ModelEntry
+from anymask.errors import WeightsError
 from anymask.networks.parts import Parts
 from anymask.runtime.checkpoint import check, read_state_dict
 
@@ -27,3 +30,20 @@ def load_parts(spec: ModelEntry, checkpoint: Path) -> Parts:
         network.load_state_dict(state, assign=True)
         parts = family.parts(network.eval())
     return Parts._make(part and part.requires_grad_(False) for part in parts)
+
+
+def load_matte(spec: ModelEntry, checkpoint: Path) -> nn.Module:
+    """What an engine runs of a model that finds the subject: a normalised picture to its answer (see `networks/`).
+
+    Raises WeightsError as `load_parts` does, and for a model whose network anymask does not have.
+    """
+    if find_spec(f"anymask.networks.{spec.family}") is None:
+        raise WeightsError(f"{checkpoint} is no ONNX file, and {spec.name} opens from ONNX files only.")
+    family = import_module(f"anymask.networks.{spec.family}")
+    state = read_state_dict(checkpoint)
+    check(state, spec, checkpoint)
+    with torch.device("meta"):
+        network = family.build(spec.variant)
+    network.load_state_dict(state, assign=True)
+    module: nn.Module = family.matte(network.eval())
+    return module.eval().requires_grad_(False)

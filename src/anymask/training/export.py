@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from anymask.catalog import find
 from anymask.networks.pocket import ConvNorm, Pocket, parts
-from anymask.runtime.convert import convert_parts, keep_exact
+from anymask.runtime.convert import convert_parts
+from anymask.runtime.precise import keep_exact
 
 
 def export_pocket(checkpoint: Path, folder: Path) -> Path:
