@@ -222,14 +222,29 @@ def test_pocket_as_it_is_shipped_and_as_it_is_trained():
     check(trained, pocket, Path("x"))
 
 
-PUBLISHED = [entry.name for entry in models() if not entry.bundled]
+PUBLISHED = {entry.name: entry.name for entry in models() if "segment" in entry.tasks and not entry.bundled} | {
+    "u2net": "u2net",
+    "u2netp": "u2netp",
+    "u2net_cloth_seg": "u2net_cloth_seg",
+    "isnet": "isnet-general-use",
+    "modnet": "modnet",
+    "birefnet": "birefnet-general",
+    "birefnet_lite": "birefnet-general-lite",
+}
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
-def test_official_checkpoints_are_known_by_their_tensors(name):
-    state = hollow(shapes(name))
-    assert identify(state) == name
-    check(state, find(name), Path("x"))
+@pytest.mark.parametrize("manifest", PUBLISHED)
+def test_official_checkpoints_are_known_by_their_tensors(manifest):
+    state = hollow(shapes(manifest))
+    assert identify(state) == PUBLISHED[manifest], "the first of the models that are the same network"
+    check(state, find(PUBLISHED[manifest]), Path("x"))
+
+
+def test_models_of_one_network_take_each_others_checkpoints():
+    check(hollow(shapes("isnet")), find("rmbg-1.4"), Path("x"))
+    check(hollow(shapes("birefnet")), find("bria-rmbg"), Path("x"))
+    with pytest.raises(WeightsError, match=r"it looks like u2net: use BackgroundRemover\('u2net', weights"):
+        check(hollow(shapes("u2net")), find("birefnet-general"), Path("x"))
 
 
 def test_another_models_checkpoint_says_whose_it_is(path):

@@ -125,15 +125,17 @@ def test_ctrl_c_keeps_what_came(server, home):
 def test_the_table_of_models(run, published, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     lines = run("models").out.splitlines()
-    assert lines[0].split() == ["name", "family", "size", "licence", "commercial", "installed"]
+    assert lines[0].split() == ["name", "size", "licence", "commercial", "installed"]
     assert all(len(line) <= 80 for line in lines)
     rows = {line.split()[0]: line for line in lines[2:]}
     assert list(rows) == [entry.name for entry in catalog.models()], "a line for each"
-    assert rows["sam_vit_b"].split() == ["sam_vit_b", "sam", "375.0", "MB", "Apache-2.0", "yes", "no"]
+    assert rows["sam_vit_b"].split() == ["sam_vit_b", "375.0", "MB", "Apache-2.0", "yes", "no"]
     assert rows["tiny"].split()[-2:] == ["no", "no"]
     assert rows["pocket"].split()[-2:] == ["yes", "yes"]
     monkeypatch.setenv("COLUMNS", "200")
-    assert find("sam_vit_b").description in run("models").out
+    wide = run("models").out
+    assert find("sam_vit_b").description in wide
+    assert "prompts, subject" in wide
 
 
 def test_models_by_licence_and_presence(run, published):
@@ -141,12 +143,14 @@ def test_models_by_licence_and_presence(run, published):
         return [entry["name"] for entry in json.loads(run("models", "--json", *options).out)]
 
     assert "tiny" in names() and "tiny" not in names("--commercial")
-    assert names("--non-commercial") == ["tiny"]
+    assert names("--non-commercial") == ["isnet-general-use", "bria-rmbg", "rmbg-1.4", "tiny"]
     assert names("--installed") == ["pocket"]
     run("download", "tiny")
     assert names("--installed") == ["pocket", "tiny"]
     assert "tiny" not in names("--missing")
     assert names("--family", "mobile_sam") == ["mobile_sam"]
+    assert {"u2net", "pocket"} <= set(names("--finds", "subject")) and "sam_vit_b" not in names("--finds", "subject")
+    assert run("models", "--finds", "cats").err == "anymask: Models find prompts, subject, edges, not 'cats'.\n"
 
 
 def test_json_says_what_the_table_says(run, home):

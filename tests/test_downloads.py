@@ -233,7 +233,7 @@ def test_a_refusal_is_said_at_once_with_what_to_do(server, entry, home, pauses, 
     with pytest.raises(WeightsError, match=f"the server answered {code}") as caught:
         fetch(entry)
     assert pauses == []
-    for part in ("sam_test", f"put {server.address} into", f"the folder {home / 'weights'} by", "the model pocket"):
+    for part in ("sam_test", f"fetch {server.address} by", f"put it there as {home / 'weights'}", "the model pocket"):
         assert part in str(caught.value)
 
 

@@ -103,8 +103,8 @@ def fetch(entry: ModelEntry, on_progress: "Progress" = lambda done, total: None)
             discard(part)
     except TransferError as error:
         raise WeightsError(
-            f"The weights of {entry.name} could not be downloaded ({error}): put {address} into the folder "
-            f"{path.parent} by other means, or use the model pocket, which needs no download."
+            f"The weights of {entry.name} could not be downloaded ({error}): fetch {address} by other means and "
+            f"put it there as {path}, or use the model pocket, which needs no download."
         ) from error
     except OSError as error:
         raise WeightsError(

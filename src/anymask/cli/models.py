@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from anymask.errors import ModelError
+
 EXAMPLES = """\
 [bold]Examples[/bold]
 
@@ -12,12 +14,20 @@ EXAMPLES = """\
 
   anymask models --family sam
 
+  anymask models --finds subject
+
   anymask models --installed --json
 """
+
+FINDS = {"segment": "prompts", "matte": "subject", "trimap": "edges"}
 
 
 def models(
     family: Annotated[str | None, typer.Option("--family", help="Only the models of this family.")] = None,
+    finds: Annotated[
+        str | None,
+        typer.Option("--finds", help="Only those for: prompts (what is pointed at), subject (cut-outs) or edges."),
+    ] = None,
     commercial: Annotated[
         bool | None,
         typer.Option("--commercial/--non-commercial", help="Only those whose licence allows commercial use, or not."),
@@ -30,7 +40,10 @@ def models(
     """The models anymask knows, with their licences."""
     from anymask import catalog
 
+    if finds is not None and finds not in FINDS.values():
+        raise ModelError(f"Models find {', '.join(FINDS.values())}, not {finds!r}.")
     found = catalog.models(family, commercial, installed)
+    found = [entry for entry in found if finds is None or finds in [FINDS[task] for task in entry.tasks]]
     if as_json:
         columns = ("name", "family", "description", "tasks", "licence", "commercial", "bytes", "installed")
         typer.echo(json.dumps([{name: getattr(entry, name) for name in columns} for entry in found], indent=2))
@@ -43,17 +56,22 @@ def models(
 
     console = Console()
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, collapse_padding=True)
+    wide = console.width >= 100
     table.add_column("name", style="bold", no_wrap=True)
-    table.add_column("family")
+    if wide:
+        table.add_column("finds", no_wrap=True)
     table.add_column("size", justify="right", no_wrap=True)
-    table.add_column("licence")
-    table.add_column("commercial", justify="center")
-    table.add_column("installed", justify="center")
-    if described := console.width >= 120:
-        table.add_column("what it is", style="dim")
+    table.add_column("licence", no_wrap=True, overflow="ellipsis", max_width=console.width // 5)
+    table.add_column("commercial", justify="center", no_wrap=True)
+    table.add_column("installed", justify="center", no_wrap=True)
+    if described := console.width >= 140:
+        table.add_column("what it is", style="dim", no_wrap=True, overflow="ellipsis")
     for entry in found:
-        row = [entry.name, entry.family, decimal(entry.bytes), entry.licence, _mark(entry.commercial)]
-        table.add_row(*row, _mark(entry.installed), *([entry.description] if described else []))
+        row = [entry.name, *([", ".join(FINDS[task] for task in entry.tasks)] if wide else [])]
+        row += [decimal(entry.bytes) if entry.bytes else "", entry.licence]
+        table.add_row(
+            *row, _mark(entry.commercial), _mark(entry.installed), *([entry.description] if described else [])
+        )
     console.print(table)
 
 
