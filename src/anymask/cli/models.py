@@ -59,13 +59,13 @@ def models(
     wide = console.width >= 100
     table.add_column("name", style="bold", no_wrap=True)
     if wide:
-        table.add_column("finds", no_wrap=True)
-    table.add_column("size", justify="right", no_wrap=True)
-    table.add_column("licence", no_wrap=True, overflow="ellipsis", max_width=console.width // 5)
-    table.add_column("commercial", justify="center", no_wrap=True)
-    table.add_column("installed", justify="center", no_wrap=True)
+        table.add_column("finds", no_wrap=True, min_width=16)
+    table.add_column("size", justify="right", no_wrap=True, min_width=8)
+    table.add_column("licence", no_wrap=True, overflow="ellipsis", max_width=console.width // 5 - 4)
+    table.add_column("commercial", justify="center", no_wrap=True, min_width=10)
+    table.add_column("installed", justify="center", no_wrap=True, min_width=9)
     if described := console.width >= 140:
-        table.add_column("what it is", style="dim", no_wrap=True, overflow="ellipsis")
+        table.add_column("what it is", style="dim", no_wrap=True, overflow="ellipsis", max_width=console.width - 112)
     for entry in found:
         row = [entry.name, *([", ".join(FINDS[task] for task in entry.tasks)] if wide else [])]
         row += [decimal(entry.bytes) if entry.bytes else "", entry.licence]
