@@ -44,18 +44,14 @@ def write_onnx_graph(spec: ModelEntry, file: Path, folder: Path) -> None:
 
 def _one_output(model: ov.Model) -> ov.Model:
     """The model with its first output alone, all floats outside in float32."""
-    first = model.outputs[0]
-    source = first.get_node().input_value(0)
-    result = source if source.get_element_type() == ov.Type.f32 else opset.convert(source, "f32").output(0)
-    for parameter in model.get_parameters():
-        if parameter.get_element_type() in (ov.Type.f16, ov.Type.bf16, ov.Type.f64):
-            kind = parameter.get_element_type()
-            consumers = list(parameter.output(0).get_target_inputs())
-            parameter.set_element_type(ov.Type.f32)
-            narrow = opset.convert(parameter, kind.to_string())
-            for consumer in consumers:
-                consumer.replace_source_output(narrow.output(0))
-    return ov.Model([opset.result(result)], model.get_parameters(), "matte")
+    first = model.get_results()[0].input_value(0)
+    model = ov.Model([opset.result(first)], model.get_parameters(), "matte")
+    converted = ov.preprocess.PrePostProcessor(model)
+    for index, port in enumerate(model.inputs):
+        if port.get_element_type().is_real():
+            converted.input(index).tensor().set_element_type(ov.Type.f32)
+    converted.output(0).tensor().set_element_type(ov.Type.f32)
+    return converted.build()
 
 
 def _check(spec: ModelEntry, file: Path, model: ov.Model, channels: int) -> None:
