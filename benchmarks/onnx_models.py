@@ -32,7 +32,7 @@ def onnx_file(folder: Path, name: str) -> Path:
         network = module.build(variant)
     parity.load(network, fixture)
     program = torch.onnx.export(
-        network if logits else module.matte(network),
+        network.eval() if logits else module.matte(network).eval(),
         (torch.zeros(1, 3, side, side),),
         dynamo=True,
         opset_version=18,
