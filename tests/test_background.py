@@ -11,6 +11,7 @@ from PIL import Image
 
 from anymask import background
 from anymask.background import BackgroundRemover, remove_background
+from anymask.catalog import find
 from anymask.errors import ImageError, ModelError
 
 ASSETS = Path(__file__).parents[1] / "assets"
@@ -20,6 +21,7 @@ class KnownMatte:
     """An engine that answers every picture with the same matte, and keeps the picture."""
 
     def __init__(self, matte: np.ndarray) -> None:
+        self.spec = find("pocket")
         self.answer = matte
         self.seen: list[np.ndarray] = []
 
@@ -117,7 +119,7 @@ def test_the_one_liner_loads_a_model_once(monkeypatch: pytest.MonkeyPatch) -> No
     for _ in range(2):
         assert remove_background(SCENE.picture).mode == "RGBA"
     assert remove_background(SCENE.picture, background="white", refine=False, precision="fp32").mode == "RGB"
-    assert loaded == [("pocket", "auto", "auto", None), ("pocket", "auto", "fp32", None)]
+    assert loaded == [("pocket", "auto", precision, None, "original") for precision in ("auto", "fp32")]
     background._remover.cache_clear()
 
 

@@ -1,100 +1,250 @@
-"""Background removal: a picture's subject, cut out along its edges and without the old background's colours."""
+"""Background removal: a picture's subject, or what a prompt points at, cut out along its edges and without the old
+background's colours."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import TypedDict, Unpack
 
+import cv2
 import numpy as np
 from PIL import Image
 
-from anymask.catalog import ModelEntry
-from anymask.compositing import Background, CutOut
+from anymask import matting
+from anymask.catalog import ModelEntry, find, models
+from anymask.compositing import BLUR, Background, CutOut, blurred
+from anymask.errors import ModelError, PromptError
 from anymask.foreground import estimate_foreground
 from anymask.images import Picture, Source, read_picture
-from anymask.refine import refine_matte, resize, without_specks
-from anymask.runtime import load_matte_engine
-from anymask.runtime.engine import MatteEngine
+from anymask.matting import Trimap
+from anymask.prompts import Prompt
+from anymask.refine import resize
+from anymask.runtime import load_matte_engine, load_segment_engine
+from anymask.runtime.engine import MatteEngine, SegmentEngine
+from anymask.segmenter import Segmenter
+
+Choice = bool | str
+"""On, off, or the name of a method."""
+
+SURE = 6.0  # logit of what is as good as certain
+APART = 0.01  # of the largest subject's area: smaller pieces are no subjects of their own
+
+
+class MatteOptions(TypedDict, total=False):
+    """What may be said about a matte.
+
+    Keys:
+        prompt: cut out what this points at instead of the subject that the model finds (`anymask.Prompt`); for
+            promptable models.
+        classes: of a model that tells classes apart (`BackgroundRemover.classes`), those that are wanted; all of them
+            by default.
+        trimap: what the refinements "closed-form" and "vitmatte" take for certain (`anymask.matting.Trimap`).
+        refiner: the model of the refinement "vitmatte", a name from the catalogue.
+        clean: make a hard mask of it, opened and smoothed, as rembg's post-processing does.
+    """
+
+    prompt: Prompt | None
+    classes: Sequence[str] | None
+    trimap: Trimap | None
+    refiner: str | None
+    clean: bool
 
 
 class BackgroundRemover:
-    """A model that finds a picture's subject, loaded and ready. One may be shared by threads.
+    """A model that finds a picture's subject, or what one points at, loaded and ready. One may be shared by threads.
 
     Args:
         model: a name from the catalogue (`anymask.models()`).
         device: auto, cpu, cuda or mps.
         precision: auto, fp32, bf16 or fp16.
         weights: a checkpoint's path, to use instead of the model's own weights.
+        preprocessing: original, the recipe of the network's authors, or rembg, that of the package rembg.
 
     Raises ModelError, WeightsError or MissingExtraError when that cannot be had.
     """
 
     def __init__(
-        self, model: str = "pocket", device: str = "auto", precision: str = "auto", weights: str | Path | None = None
+        self,
+        model: str = "pocket",
+        device: str = "auto",
+        precision: str = "auto",
+        weights: str | Path | None = None,
+        preprocessing: str = "original",
     ) -> None:
-        self.engine: MatteEngine = load_matte_engine(model, device, precision, weights)
+        spec = find(model)
+        self.engine: MatteEngine | None = None
+        segments: SegmentEngine | None = None
+        if "matte" in spec.tasks or "segment" not in spec.tasks:  # the engine says what is wrong with others
+            self.engine = load_matte_engine(model, device, precision, weights, preprocessing)
+            segments = getattr(self.engine, "segments", None)
+        else:
+            segments = load_segment_engine(model, device, precision, weights)
+        self._segmenter = None if segments is None else Segmenter.over(segments, weights)
 
     @property
     def spec(self) -> ModelEntry:
         """The model's entry in the catalogue."""
-        return self.engine.spec
+        if self.engine is not None:
+            return self.engine.spec
+        assert self._segmenter is not None
+        return self._segmenter.spec
 
     @property
     def name(self) -> str:
         """The model's name."""
         return self.spec.name
 
-    def matte(self, picture: Source, refine: bool = True) -> np.ndarray:
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What the model tells apart (u2net_cloth_seg: upper, lower, full); empty where there is just the subject."""
+        return () if self.spec.matte is None else self.spec.matte.classes
+
+    def matte(self, picture: Source, refine: Choice = True, **options: Unpack[MatteOptions]) -> np.ndarray:
         """How much of the subject each pixel shows.
 
         Args:
             picture: a path, bytes, file object, PIL image or array (see `anymask.images.read_picture`). Where it is
                 transparent, so is the matte.
-            refine: leave specks out and let edges follow the picture's (see `anymask.refine`); else the network's own
-                map, enlarged bilinearly.
+            refine: how the network's small map becomes as large as the picture (see `anymask.matting`): True or "fast",
+                along the picture's edges and without specks; "closed-form"; "vitmatte"; False or "none", the network's
+                own map, enlarged bilinearly.
+            options: see `MatteOptions`.
 
         Returns:
-            float32 `[H, W]` in 0..1, of the picture's size.
+            float32 `[H, W]` in 0..1, of the picture's size; of several classes the largest value.
 
         Raises:
             ImageError: the picture cannot be read.
+            PromptError: the model needs a prompt, knows none, or this one does not fit the picture.
+            ModelError, MissingExtraError, WeightsError: the class or the refinement is unknown or cannot be had.
         """
-        return self._matte(read_picture(picture), refine)
+        alpha: np.ndarray = self._mattes(read_picture(picture), refine, options).max(axis=0)
+        return alpha
 
-    def cutout(self, picture: Source, *, refine: bool = True, foreground: bool = True) -> CutOut:
+    def cutout(
+        self,
+        picture: Source,
+        *,
+        refine: Choice = True,
+        foreground: Choice = True,
+        **options: Unpack[MatteOptions],
+    ) -> CutOut:
         """The subject's colours and its matte, to put over any number of backgrounds; arguments as for `remove`."""
+        return self._cutout(read_picture(picture), refine, foreground, options)
+
+    def cutouts(
+        self,
+        picture: Source,
+        *,
+        refine: Choice = True,
+        foreground: Choice = True,
+        **options: Unpack[MatteOptions],
+    ) -> dict[str, CutOut]:
+        """Each subject apart; arguments as for `remove`.
+
+        Returns:
+            By the names of its classes what a model tells apart; else by number ("1", "2", ...) the pieces that do not
+            touch, the largest first, without those that are smaller than a hundredth of it. Empty without a subject.
+        """
         source = read_picture(picture)
-        alpha = self._matte(source, refine)
-        rgb = estimate_foreground(source.rgb, alpha) if foreground else source.rgb
-        return CutOut(rgb, alpha, source.icc_profile, source.dpi)
+        mattes = self._mattes(source, refine, options)
+        if self.classes:
+            named = dict(zip(options.get("classes") or self.classes, mattes, strict=True))
+            return {name: _cut(source, alpha, foreground) for name, alpha in named.items()}
+        pieces = _pieces(mattes[0])
+        return {str(number): _cut(source, alpha, foreground) for number, alpha in enumerate(pieces, 1)}
 
     def remove(
-        self, picture: Source, background: Background | None = None, *, refine: bool = True, foreground: bool = True
+        self,
+        picture: Source,
+        background: Background | None = None,
+        *,
+        refine: Choice = True,
+        foreground: Choice = True,
+        **options: Unpack[MatteOptions],
     ) -> Image.Image:
         """The picture without its background.
 
         Args:
-            picture, refine: as for `matte`.
-            background: None for transparency; else a colour or a picture (see `anymask.compositing.CutOut.over`).
-            foreground: estimate the subject's own colours where the old background shines through (see
-                `anymask.foreground`); else keep the picture's.
+            picture, refine, options: as for `matte`.
+            background: None for transparency; else a colour or a picture (see `anymask.compositing.CutOut.over`), or
+                "blur" for the picture's own background out of focus.
+            foreground: True, or "multilevel" or "blur-fusion": estimate the subject's own colours where the old
+                background shines through (see `anymask.foreground`). False: keep the picture's.
 
         Returns:
             An RGBA image, or with a background an RGB one, with the picture's colour profile and dots per inch.
 
         Raises:
             ImageError: the picture or the background cannot be read.
+            Others as for `matte`.
         """
-        cut = self.cutout(picture, refine=refine, foreground=foreground)
-        return cut.image() if background is None else cut.over(background)
+        source = read_picture(picture)
+        cut = self._cutout(source, refine, foreground, options)
+        if background is None:
+            return cut.image()
+        if isinstance(background, str) and background == BLUR:
+            background = blurred(source.rgb, cut.alpha)
+        return cut.over(background)
 
-    def _matte(self, picture: Picture, refine: bool) -> np.ndarray:
-        coarse = self.engine.mattes(picture.rgb).max(axis=0)
-        alpha = refine_matte(without_specks(coarse), picture.rgb) if refine else resize(coarse, picture.rgb.shape)
-        if picture.alpha is None:
-            return alpha
-        both: np.ndarray = np.minimum(alpha, picture.alpha / np.float32(255))
-        return both
+    def _cutout(self, source: Picture, refine: Choice, foreground: Choice, options: MatteOptions) -> CutOut:
+        mattes = self._mattes(source, refine, options)
+        return _cut(source, mattes[0] if len(mattes) == 1 else mattes.max(axis=0), foreground)
+
+    def _mattes(self, source: Picture, refine: Choice, options: MatteOptions) -> np.ndarray:
+        """float32 [N, H, W], one for each wanted class, or one."""
+        unknown = options.keys() - MatteOptions.__annotations__.keys()
+        if unknown:
+            raise TypeError(f"BackgroundRemover knows no option {min(unknown)!r}")
+        method = matting.method_of(refine)
+        prompt, trimap = options.get("prompt"), options.get("trimap") or Trimap()
+        coarse = (
+            self._found(source.rgb, options.get("classes")) if prompt is None else self._pointed_at(source.rgb, prompt)
+        )
+        mattes = []
+        for one in coarse:
+            if method == "none":
+                alpha = np.clip(resize(one, source.rgb.shape), 0, 1)
+            else:
+                alpha = matting.refine(one, source.rgb, method, trimap, options.get("refiner"))
+            if options.get("clean"):
+                alpha = matting.clean(alpha)
+            if source.alpha is not None:
+                alpha = np.minimum(alpha, source.alpha / np.float32(255))
+            mattes.append(alpha)
+        return mattes[0][None] if len(mattes) == 1 else np.stack(mattes)
+
+    def _found(self, rgb: np.ndarray, classes: Sequence[str] | None) -> np.ndarray:
+        """The subject, or the wanted classes of it: float32 [N, h, w]."""
+        if self.engine is None:
+            raise PromptError(f"{self.name} finds nothing by itself: give it a point or a box, or take another model.")
+        wanted = self.classes if classes is None else tuple(classes)
+        for name in wanted:
+            if name not in self.classes:
+                known = f"tells apart {', '.join(self.classes)}" if self.classes else "knows no classes"
+                raise ModelError(f"{self.name} {known}; there is no class {name!r}.")
+        if self.classes and not wanted:
+            raise ModelError(f"No class is wanted; {self.name} tells apart {', '.join(self.classes)}.")
+        mattes = self.engine.mattes(rgb)
+        return mattes[[self.classes.index(name) for name in wanted]] if wanted else mattes
+
+    def _pointed_at(self, rgb: np.ndarray, prompt: Prompt) -> np.ndarray:
+        """The likeliest mask of a prompt as a matte float32 [1, h, w].
+
+        Networks differ in how large a logit is that means certainty; what is typical inside the mask is made certain.
+        """
+        if self._segmenter is None:
+            able = [entry.name for entry in models() if "segment" in entry.tasks]
+            raise PromptError(f"{self.name} takes no points or boxes; these do: {', '.join(able)}.")
+        image = self._segmenter.encode(rgb)
+        (best,) = image.predict_batch([prompt])
+        logits = image.placement.covering(best.best.logits[0])
+        inside = logits[logits > 0]
+        gain = max(1.0, SURE / float(np.median(inside))) if inside.size else 1.0
+        matte: np.ndarray = 1 / (1 + np.exp(-np.clip(gain * logits, -30, 30)))
+        return matte.astype(np.float32)[None]
 
     def __repr__(self) -> str:
         return f"BackgroundRemover({self.name!r})"
@@ -105,16 +255,47 @@ def remove_background(
     model: str = "pocket",
     *,
     background: Background | None = None,
-    refine: bool = True,
-    foreground: bool = True,
+    refine: Choice = True,
+    foreground: Choice = True,
     device: str = "auto",
     precision: str = "auto",
     weights: str | Path | None = None,
+    preprocessing: str = "original",
+    **options: Unpack[MatteOptions],
 ) -> Image.Image:
     """A picture without its background, in one call: `BackgroundRemover(...).remove(...)`, the model kept loaded."""
-    return _remover(model, device, precision, weights).remove(picture, background, refine=refine, foreground=foreground)
+    remover = _remover(model, device, precision, weights, preprocessing)
+    return remover.remove(picture, background, refine=refine, foreground=foreground, **options)
 
 
 @lru_cache(maxsize=4)
-def _remover(model: str, device: str, precision: str, weights: str | Path | None) -> BackgroundRemover:
-    return BackgroundRemover(model, device, precision, weights)
+def _remover(
+    model: str, device: str, precision: str, weights: str | Path | None, preprocessing: str
+) -> BackgroundRemover:
+    return BackgroundRemover(model, device, precision, weights, preprocessing)
+
+
+def _cut(source: Picture, alpha: np.ndarray, foreground: Choice) -> CutOut:
+    if foreground is False:
+        rgb = source.rgb
+    else:
+        rgb = estimate_foreground(source.rgb, alpha, *([] if foreground is True else [foreground]))
+    return CutOut(rgb, alpha, source.icc_profile, source.dpi)
+
+
+def _pieces(alpha: np.ndarray) -> list[np.ndarray]:
+    """The parts of a matte float32 [H, W] that do not touch, the largest first; soft pixels go to the nearest part."""
+    _, labels, about, _ = cv2.connectedComponentsWithStats((alpha > 0.5).astype(np.uint8))
+    areas = about[1:, cv2.CC_STAT_AREA]
+    kept = [1 + int(index) for index in np.argsort(-areas, kind="stable") if areas[index] >= APART * areas.max()]
+    if len(kept) <= 1:
+        return [alpha] if kept else []
+    wanted = np.isin(labels, kept)
+    # The nearest pixel of a part, for every pixel; each such pixel has a number of its own.
+    _, nearest = cv2.distanceTransformWithLabels(
+        (~wanted).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    owner = np.zeros(int(nearest.max()) + 1, np.int32)
+    owner[nearest[wanted]] = labels[wanted]
+    whose = owner[nearest]
+    return [np.where(whose == label, alpha, np.float32(0)) for label in kept]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image, ImageColor, ImageOps
 
@@ -14,6 +15,9 @@ from anymask.errors import ImageError
 from anymask.images import Source, read_image
 
 Background = Source | Sequence[int]
+BLUR = "blur"
+"""The background that stands for the picture's own, out of focus."""
+OUT_OF_FOCUS = 0.02  # of the picture's longer side: the deviation of the blur
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +64,28 @@ class CutOut:
         tags = {"icc_profile": self.icc_profile, "dpi": self.dpi}
         image.info.update({name: value for name, value in tags.items() if value is not None})
         return image
+
+
+def blurred(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """A picture's background out of focus, with nothing of its subject in the blur.
+
+    Args:
+        rgb: uint8 `[H, W, 3]`.
+        alpha: float32 `[H, W]` in 0..1, the subject.
+
+    Returns:
+        uint8 `[H, W, 3]`.
+    """
+    height, width = alpha.shape
+    shrink = max(1, round(OUT_OF_FOCUS * max(height, width) / 4))  # so blurred, a picture may as well be small
+    small = max(1, width // shrink), max(1, height // shrink)
+    weight = cv2.resize(1 - alpha, small, interpolation=cv2.INTER_AREA) ** 2 + np.float32(1e-4)
+    colours = cv2.resize(rgb, small, interpolation=cv2.INTER_AREA).astype(np.float32) * weight[..., None]
+    deviation = OUT_OF_FOCUS * max(height, width) / shrink
+    sums, weights = (cv2.GaussianBlur(values, (0, 0), deviation) for values in (colours, weight))
+    soft = np.clip(sums / weights[..., None] + 0.5, 0, 255).astype(np.uint8)
+    whole: np.ndarray = cv2.resize(soft, (width, height), interpolation=cv2.INTER_CUBIC)
+    return whole
 
 
 def load_background(background: Background) -> tuple[int, int, int] | np.ndarray:

@@ -91,6 +91,17 @@ class Placement:
         columns = -(-self.input_width * w // self.model_width)
         return logits[..., :rows, :columns]
 
+    def covering(self, logits: np.ndarray) -> np.ndarray:
+        """Low-resolution logits `[h, w]` on a grid of about the same cells that covers just the crop: float32
+        `[h', w']`. The crop may end inside of a cell."""
+        height = self.input_height * logits.shape[0] / self.model_height
+        width = self.input_width * logits.shape[1] / self.model_width
+        rows, columns = max(1, round(height)), max(1, round(width))
+        scale = np.array([width / columns, height / rows])
+        matrix = np.array([[scale[0], 0, scale[0] / 2 - 0.5], [0, scale[1], scale[1] / 2 - 0.5]])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return cv2.warpAffine(logits, matrix, (columns, rows), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
     def upscale(self, logits: np.ndarray, window: Box | None = None) -> np.ndarray:
         """Logits float32 `[N, h, w]` at the picture's size: float32 `[N, crop height, crop width]`.
 

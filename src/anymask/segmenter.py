@@ -39,7 +39,17 @@ class Segmenter:
     def __init__(
         self, model: str = "pocket", device: str = "auto", precision: str = "auto", weights: str | Path | None = None
     ) -> None:
-        self.engine: SegmentEngine = load_segment_engine(model, device, precision, weights)
+        self._use(load_segment_engine(model, device, precision, weights), weights)
+
+    @classmethod
+    def over(cls, engine: SegmentEngine, weights: str | Path | None = None) -> "Segmenter":
+        """A segmenter over an engine that is loaded already; `weights` is what it was loaded from."""
+        segmenter = cls.__new__(cls)
+        segmenter._use(engine, weights)
+        return segmenter
+
+    def _use(self, engine: SegmentEngine, weights: str | Path | None) -> None:
+        self.engine = engine
         self._weights = self.spec.path if weights is None else Path(weights)
 
     @property
