@@ -77,7 +77,7 @@ def network_rows(files: dict[str, Path], runs: int) -> list[Row]:
             lambda: session.predict(picture),  # noqa: B023
             lambda: engines["auto"].mattes(rgb),  # noqa: B023
         ]
-        alone, fast, exact, whole, ours = by_turns(works, runs)
+        alone, fast, exact, whole, ours = by_turns(works, runs, pause=0.2)
         rows += [
             Row(f"{name}: network alone, auto", fast, "rembg's ONNX Runtime session", alone),
             Row(f"{name}: network alone, fp32", exact, "rembg's ONNX Runtime session", alone),
@@ -148,8 +148,8 @@ def main() -> None:
     lines = [
         "# Cut-outs beside rembg",
         "",
-        "Made by `python benchmarks/cutout.py`; medians, picture 1024 x 768, the same ONNX files with made-up weights on "
-        "both sides.",
+        "Made by `python benchmarks/cutout.py`; medians, picture 1024 x 768, the same ONNX files on both sides, with made-up "
+        "weights.",
         "",
         machine("rembg", "onnxruntime"),
         "",

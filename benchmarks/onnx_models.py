@@ -5,8 +5,6 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-import torch
-
 ROOT = Path(__file__).parents[1]
 
 # By the name in the catalogue: family, variant, side, the parity fixture whose weights are made up, and whether what is
@@ -25,6 +23,7 @@ def onnx_file(folder: Path, name: str) -> Path:
         return path
     sys.path.insert(0, str(ROOT / "tests"))
     import parity
+    import torch
 
     family, variant, side, fixture, logits = NETWORKS[name]
     module = import_module(f"anymask.networks.{family}")

@@ -37,11 +37,13 @@ def photo() -> np.ndarray:
     return np.asarray(cv2.resize(read_image(BUS), (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC))
 
 
-def by_turns(works: list[Callable[[], Any]], runs: int) -> list[float]:
-    """Median milliseconds of each work; they take turns, so that whatever else the machine does meets all of them."""
+def by_turns(works: list[Callable[[], Any]], runs: int, pause: float = 0.0) -> list[float]:
+    """Median milliseconds of each work; they take turns, so that whatever else the machine does meets all of them.
+    `pause`: seconds before each, where a library's threads go on spinning for a while after their work."""
     times: list[list[float]] = [[] for _ in works]
     for turn in range(runs + 1):
         for work, found in zip(works, times, strict=True):
+            time.sleep(pause)
             start = time.perf_counter()
             work()
             if turn:  # the first one warms up

@@ -101,7 +101,7 @@ class BackgroundRemover:
         """What the model tells apart (u2net_cloth_seg: upper, lower, full); empty where there is just the subject."""
         return () if self.spec.matte is None else self.spec.matte.classes
 
-    def matte(self, picture: Source, refine: Choice = True, **options: Unpack[MatteOptions]) -> np.ndarray:
+    def matte(self, picture: Source | Picture, refine: Choice = True, **options: Unpack[MatteOptions]) -> np.ndarray:
         """How much of the subject each pixel shows.
 
         Args:
@@ -125,7 +125,7 @@ class BackgroundRemover:
 
     def cutout(
         self,
-        picture: Source,
+        picture: Source | Picture,
         *,
         refine: Choice = True,
         foreground: Choice = True,
@@ -136,7 +136,7 @@ class BackgroundRemover:
 
     def cutouts(
         self,
-        picture: Source,
+        picture: Source | Picture,
         *,
         refine: Choice = True,
         foreground: Choice = True,
@@ -158,7 +158,7 @@ class BackgroundRemover:
 
     def remove(
         self,
-        picture: Source,
+        picture: Source | Picture,
         background: Background | None = None,
         *,
         refine: Choice = True,
@@ -251,7 +251,7 @@ class BackgroundRemover:
 
 
 def remove_background(
-    picture: Source,
+    picture: Source | Picture,
     model: str = "pocket",
     *,
     background: Background | None = None,

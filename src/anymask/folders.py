@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,38 +75,73 @@ def jobs(
     return [Job(source, target, not overwrite and target.exists()) for source, target in dict(pairs).items()]
 
 
+Finish = Callable[[], object]
+"""What is left to do for a picture when its turn is over: writing."""
+
+UNWRITTEN = 2
+"""So many results may wait to be written while the next picture is at work."""
+
+
 def process(
     jobs: Iterable[Job],
-    function: Callable[[Any, Path], object],
+    function: Callable[[Any, Path], Finish | None],
     on_progress: Callable[[int, int], object] = lambda done, total: None,
     read: Callable[[Path], Any] = Path,
 ) -> Outcome:
     """Do the jobs one after the other; what fails is noted, and the rest is done all the same.
 
     Args:
-        function: writes the target, its second argument, whose folder exists by then; its first is what `read` made of
-            the source.
+        function: makes what the target, its second argument, is to hold; the target's folder exists by then. Its first
+            argument is what `read` made of the source. It writes the target itself, or returns what does, which is then
+            called in a thread while the next picture is at work.
         on_progress: called with the number of jobs behind us and the number of all, from 0 on.
         read: called with the next sources, in a thread, while `function` works; by default the path is handed on.
     """
     todo = list(jobs)
     outcome = Outcome()
-    on_progress(0, len(todo))
-    with closing(read_ahead([job.source for job in todo if not job.skip], read)) as sources:
-        for count, job in enumerate(todo, 1):
-            if job.skip:
-                outcome.skipped.append(job.target)
-            else:
-                _, source = next(sources)
-                try:
-                    job.target.parent.mkdir(parents=True, exist_ok=True)
-                    function(source.result(), job.target)
-                    outcome.done.append(job.target)
-                except AnymaskError as error:
-                    outcome.failed.append((job.source, str(error)))
-                except Exception as error:  # a fault of ours must not cost the user the other thousand pictures
-                    outcome.failed.append((job.source, f"{job.source}: {error} ({type(error).__name__})"))
+    writing: deque[tuple[Job, Future[object]]] = deque()
+    count = 0
+
+    def settle(waiting: int) -> None:
+        nonlocal count
+        while len(writing) > waiting:
+            job, written = writing.popleft()
+            try:
+                written.result()
+                outcome.done.append(job.target)
+            except AnymaskError as error:
+                outcome.failed.append((job.source, str(error)))
+            except Exception as error:  # a fault of ours must not cost the user the other thousand pictures
+                outcome.failed.append((job.source, f"{job.source}: {error} ({type(error).__name__})"))
+            count += 1
             on_progress(count, len(todo))
+
+    on_progress(0, len(todo))
+    with (
+        closing(read_ahead([job.source for job in todo if not job.skip], read)) as sources,
+        ThreadPoolExecutor(1, thread_name_prefix="anymask-write") as writer,
+    ):
+        for job in todo:
+            if job.skip:
+                settle(0)
+                outcome.skipped.append(job.target)
+                count += 1
+                on_progress(count, len(todo))
+                continue
+            _, source = next(sources)
+            finish: Future[object] = Future()
+            try:
+                job.target.parent.mkdir(parents=True, exist_ok=True)
+                left = function(source.result(), job.target)
+                if left is None:
+                    finish.set_result(None)
+                else:
+                    finish = writer.submit(left)
+            except Exception as error:
+                finish.set_exception(error)
+            writing.append((job, finish))
+            settle(UNWRITTEN if finish.running() or not finish.done() else 0)
+        settle(0)
     return outcome
 
 
@@ -120,10 +157,15 @@ def _pictures(path: Path, output: Path | None, suffix: str, recursive: bool) -> 
     if not path.is_dir():
         yield path.parent, path
         return
-    found = [file for file in _walk(path, output, recursive) if not _is_result(file, output, suffix)]
+    found = pictures_in(path, output, suffix, recursive)
     if not found:
         raise ImageError(f"The folder {path} holds no pictures{'' if recursive else ' (see recursive)'}.")
     yield from ((path, file) for file in found)
+
+
+def pictures_in(folder: Path, output: Path | None, suffix: str, recursive: bool) -> list[Path]:
+    """The pictures of a folder at this moment, as `jobs` finds them; there may be none."""
+    return [file for file in _walk(folder, output, recursive) if not _is_result(file, output, suffix)]
 
 
 def _walk(folder: Path, output: Path | None, recursive: bool) -> Iterator[Path]:

@@ -62,8 +62,9 @@ def read_image(source: Source, *, max_pixels: int | None = None) -> np.ndarray:
     return read_picture(source, max_pixels=max_pixels).rgb
 
 
-def read_picture(source: Source, *, max_pixels: int | None = None) -> Picture:
-    """Read a picture: a path, the bytes or the open binary file of one, a PIL image or an array.
+def read_picture(source: Source | Picture, *, max_pixels: int | None = None) -> Picture:
+    """Read a picture: a path, the bytes or the open binary file of one, a PIL image or an array. One that has been read
+    is given back.
 
     Files: JPEG, PNG, WebP, TIFF, BMP, GIF (first frame), PPM, JPEG 2000, AVIF where the installed Pillow reads it, HEIC
     where the package pillow-heif is installed. EXIF orientation is applied, CMYK converted, 16-bit grey scaled to 8
@@ -79,6 +80,8 @@ def read_picture(source: Source, *, max_pixels: int | None = None) -> Picture:
     Raises:
         ImageError: there is no such file, it is no picture or damaged, too large, or the array is not a picture.
     """
+    if isinstance(source, Picture):
+        return source
     limit = _max_pixels(max_pixels)
     name = str(source) if isinstance(source, str | os.PathLike) else "The picture"
     try:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from anymask.cli.options import note
-from anymask.folders import Job, jobs, process
+from anymask.folders import Finish, Job, jobs, process
 from anymask.progress import progress
 
 if TYPE_CHECKING:
@@ -33,14 +33,19 @@ def plan(inputs: list[Path], output: Path | None, suffix: str, recursive: bool, 
 
 
 def carry_out(
-    inputs: list[Path], todo: list[Job], work: Callable[[Any, Path], object], read: Callable[[Path], Any] = Path
+    inputs: list[Path],
+    todo: list[Job],
+    work: Callable[[Any, Path], Finish | None],
+    read: Callable[[Path], Any] = Path,
 ) -> None:
     """Do the jobs: `work` on what `read` made of the picture. What is wrong with a lone picture is raised; of several
     the rest is done, and the exit code is 1."""
     if is_lone(inputs):
         for job in todo:
             job.target.parent.mkdir(parents=True, exist_ok=True)
-            work(read(job.source), job.target)
+            left = work(read(job.source), job.target)
+            if left is not None:
+                left()
         return
     with progress("Pictures") as advance:
         outcome = process(todo, work, advance, read)
