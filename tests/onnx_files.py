@@ -19,9 +19,10 @@ def onnx_file(
     outputs: int = 1,
     kind: int = FLOAT,
     inputs: int = 1,
+    decided: bool = False,
 ) -> Path:
     """A network that gives a weighted sum of its input's channels [1, 1, H, W]; further outputs are twice, thrice ...
-    as much. A further input is added to the sum."""
+    as much. A further input is added to the sum. `decided`: a sigmoid at the end makes most of it 0 or 1."""
     dtype = np.float16 if kind == HALF else np.float32
     weights = [1 / channels] * channels if weights is None else weights
     kernel = numpy_helper.from_array(np.array(weights, dtype).reshape(1, channels, 1, 1), "kernel")
@@ -34,6 +35,9 @@ def onnx_file(
             helper.make_node("Add", ["image", "other"], ["sum"]),
             helper.make_node("Conv", ["sum", "kernel"], ["map0"]),
         ]
+    if decided:
+        nodes[-1].output[0] = "sum0"
+        nodes.append(helper.make_node("Sigmoid", ["sum0"], ["map0"]))
     for index in range(1, outputs):
         constants.append(numpy_helper.from_array(np.array(index + 1, dtype), f"factor{index}"))
         nodes.append(helper.make_node("Mul", ["map0", f"factor{index}"], [f"map{index}"]))

@@ -99,11 +99,19 @@ def refine(
     cleaned = without_specks(coarse)
     if name == "fast":
         return refine_matte(cleaned, rgb)
-    # What is missing is said before any work, and whatever the picture.
-    solve = _vitmatte(model or VITMATTE) if name == "vitmatte" else _closed_form()
-    certain = trimap.of(resize(cleaned, rgb.shape))
-    solved = solve(rgb, certain) if _solvable(certain) else None
+    solved = solve_trimap(rgb, trimap.of(resize(cleaned, rgb.shape)), name, model)
     return refine_matte(cleaned, rgb) if solved is None else solved
+
+
+def solve_trimap(rgb: np.ndarray, trimap: np.ndarray, method: str, model: str | None = None) -> np.ndarray | None:
+    """Alpha float32 `[H, W]` for a picture uint8 `[H, W, 3]` and a trimap uint8 `[H, W]` of 0, 128 and 255, by the
+    method "closed-form" or "vitmatte"; None where the trimap lacks foreground or background, or there is no solution.
+
+    Raises as `refine` does.
+    """
+    # What is missing is said before any work, and whatever the picture.
+    solve = _vitmatte(model or VITMATTE) if method == "vitmatte" else _closed_form()
+    return solve(rgb, trimap) if _solvable(trimap) else None
 
 
 def method_of(method: bool | str) -> str:
