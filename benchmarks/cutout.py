@@ -116,6 +116,7 @@ def process_rows(files: dict[str, Path], folder: Path, runs: int) -> list[Row]:
             [*ours, str(picture), "-o", str(out / "ours.png"), *own],
             [*ours, str(picture), "-o", str(out / "plain.png"), "--no-refine", "--no-foreground", *own],
         ]
+        clear()
         (theirs, their_peak), (refined, peak), (plain, _) = turns(commands, runs)
         rows += [
             Row(f"{name}: one picture, process start to file", 1000 * refined, "`rembg i`", 1000 * theirs),

@@ -77,8 +77,8 @@ def read_animation(path: str | os.PathLike[str], max_pixels: int = 400_000_000) 
             loop = int(image.info.get("loop", 0 if "loop" in image.info else 1))
             frames, durations = [], []
             for frame in _whole(image):
-                durations.append(int(frame.info.get("duration", 0)) or USUAL)
                 frames.append(frame.convert("RGBA"))
+                durations.append(int(frame.info.get("duration", 0)) or USUAL)  # known when the frame has been decoded
     except ImageError:
         raise
     except FileNotFoundError:
