@@ -169,8 +169,8 @@ def test_damage_in_the_middle_is_told_or_passed(tmp_path, remover):
     ("make", "sentence"),
     [
         (lambda path: path.write_text("no clip at all"), "is no clip that can be read"),
-        (lambda path: path.write_bytes(b""), "is no clip that can be read"),
-        (sound_only, "has no pictures, only sound"),
+        (lambda path: path.write_bytes(b""), "is empty"),
+        (sound_only, "has no moving pictures, only sound"),
         (lambda path: None, "does not exist"),
         (lambda path: path.mkdir(), "is a folder, not a clip"),
     ],
@@ -186,7 +186,7 @@ def test_what_is_no_clip(tmp_path, remover, make, sentence):
     ("target", "sentence"),
     [
         ("out.mp4", "mp4 files have no transparency: write a .webm"),
-        ("out.wmv", "cannot be written as .wmv; use .webm, .mov, .mp4, .mkv or a folder"),
+        ("out.wmv", "cannot be written as .wmv; use .webm, .mov, .mp4, .mkv, .webp, .apng or a folder"),
         ("in.mp4", "no transparency|would overwrite"),
         ("nowhere/out.webm", "cannot be written"),
     ],

@@ -8,15 +8,17 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, Unpack
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from anymask.background import BackgroundRemover, Choice, MatteOptions
+from anymask.background import Choice, MatteOptions
 from anymask.compositing import BLUR, Background, CutOut, blurred, load_background
 from anymask.errors import ImageError
 from anymask.foreground import estimate_foreground
-from anymask.video.reading import Frame, Reader, Sound
+from anymask.images import Source
+from anymask.video.reading import Frame, Reader
 from anymask.video.smoothing import steadied
 from anymask.video.threads import in_thread
 from anymask.video.writing import Writer, check_target, open_writer
@@ -24,9 +26,21 @@ from anymask.video.writing import Writer, check_target, open_writer
 Progress = Callable[[int, int | None], object]
 
 
+class Remover(Protocol):
+    """Who finds the subject of each frame: `anymask.background.BackgroundRemover`."""
+
+    def matte(self, picture: Source, refine: Choice = True, **options: Unpack[MatteOptions]) -> np.ndarray: ...
+
+
 @dataclass(frozen=True)
 class VideoResult:
-    """What became of a clip: frames written, seconds it took, and a sentence about what ended it early, or ""."""
+    """What became of a clip.
+
+    Attributes:
+        frames: how many are written.
+        seconds: how long that took.
+        trouble: a sentence on what ended the clip early or is missing from it, or "".
+    """
 
     frames: int
     seconds: float
@@ -34,14 +48,14 @@ class VideoResult:
 
     @property
     def fps(self) -> float:
-        """Frames a second."""
+        """Frames that were done in a second."""
         return self.frames / self.seconds if self.seconds else 0.0
 
 
 def cut_out_video(
     source: str | os.PathLike[str],
     target: str | os.PathLike[str],
-    remover: BackgroundRemover,
+    remover: Remover,
     *,
     background: Background | None = None,
     mask_only: bool = False,
@@ -50,83 +64,74 @@ def cut_out_video(
     refine: Choice = True,
     foreground: Choice = True,
     options: MatteOptions | None = None,
+    limit: int | None = None,
+    fps: float | None = None,
     on_progress: Progress = lambda done, total: None,
 ) -> VideoResult:
     """Cut a clip's subject out, frame by frame, in memory that does not depend on its length.
 
     Args:
-        source: a clip that FFmpeg reads.
-        target: .webm (VP9) or .mov (ProRes), transparent unless there is a background; .mp4 or .mkv (H.264) over a
-            background; or a folder for numbered PNGs. .webm, .mp4 and .mkv get even sides: a last row or column is
-            repeated where that must be.
+        source: a clip that FFmpeg reads, of 8 bits or reduced to them; HDR is not tone-mapped.
+        target: transparent unless there is a background: .webm (VP9), .mov (ProRes 4444; 422 where it is opaque), .webp
+            or .apng (without sound), or a folder for numbered PNGs. Over a background also .mp4 and .mkv (H.264). Where
+            the format wants even sides (.webm, .mp4, .mkv), an odd picture's last row or column is repeated once.
         remover: the model.
-        background: None for transparency; a colour, a picture, or "blur" for the clip's own, out of focus.
+        background: None for transparency; a colour, a picture (see `CutOut.over`), or "blur" for the clip's own, out
+            of focus.
         mask_only: write the mattes in grey instead.
         smooth: take the flicker out of the mattes (see `anymask.video.smoothing`).
-        audio: keep the sound, as it is where the target takes it, else encoded anew.
+        audio: keep the sound: as it is where the target takes its codec, else encoded anew (Opus, AAC).
         refine, foreground, options: as for `BackgroundRemover.remove`.
-        on_progress: called with frames done and frames in all, as far as the file says.
+        limit: cut out no more than so many frames.
+        fps: leave frames out, so that no more than so many come a second. Times are kept, with those of clips of
+            varying rate.
+        on_progress: called with frames done and frames in all; None where the file does not say.
 
     Returns:
-        How many frames there are and how fast it went. A clip that breaks off, and Ctrl-C, end the work early: the
-        frames so far are there, in a file that plays.
+        How many frames there are and how long it took. A clip that breaks off, and Ctrl-C, end the work early: the
+        frames so far are there, in a file that plays, and `trouble` says so.
 
     Raises:
         ImageError: the source is no clip, or the target cannot be written as asked for.
-        MissingExtraError: PyAV is not installed.
-        What `BackgroundRemover.matte` raises.
+        MissingExtraError: PyAV is not installed (when `anymask.video` is imported).
+        What `BackgroundRemover.matte` raises; the frames so far are kept then, too.
     """
     source, target = Path(source), Path(target)
-    transparent = background is None and not mask_only
-    check_target(target, transparent)
+    check_target(target, transparent=background is None and not mask_only)
     if os.path.realpath(source) == os.path.realpath(target):
         raise ImageError(f"{target} would overwrite the clip that is to be read; choose another name.")
-    behind = background
-    if background is not None and not (isinstance(background, str) and background == BLUR):
-        behind = load_background(background)
-    reader = Reader(source, audio)
-    start, count = time.perf_counter(), 0
+    look = _Look(background, mask_only, foreground)
+    start, count, trouble = time.perf_counter(), 0, ""
+    reader = Reader(source, audio, limit, fps)
+
+    def mattes(frames: Iterable[Frame]) -> Iterator[tuple[Frame, np.ndarray]]:
+        for frame in frames:
+            yield frame, remover.matte(frame.rgb, refine, **(options or {}))
+
+    def pictures(frames: Iterable[tuple[Frame, np.ndarray]]) -> Iterator[Frame]:
+        for frame, alpha in frames:
+            yield frame._replace(rgb=look(frame.rgb, alpha))
+
     writer: Writer | None = None
-    early: list[Sound] = []  # sound that comes before the first frame
-    trouble = ""
-
-    def mattes(items: Iterable[Frame | Sound]) -> Iterator[tuple[Frame | Sound, np.ndarray | None]]:
-        for item in items:
-            yield item, remover.matte(item.rgb, refine, **(options or {})) if isinstance(item, Frame) else None
-
-    def pictures(items: Iterable[tuple[Frame | Sound, np.ndarray | None]]) -> Iterator[tuple[np.ndarray, int] | Sound]:
-        nonlocal behind
-        for item, alpha in items:
-            if isinstance(item, Sound) or alpha is None:
-                assert isinstance(item, Sound)
-                yield item
-                continue
-            if isinstance(behind, np.ndarray) and behind.shape != item.rgb.shape:  # once for all frames
-                size = item.rgb.shape[1::-1]
-                behind = np.asarray(ImageOps.fit(Image.fromarray(behind), size, Image.Resampling.BICUBIC))
-            yield _picture(item.rgb, alpha, behind, mask_only, foreground), item.pts
-
     try:
         with (
             closing(in_thread(reader)) as read,
             closing(in_thread(mattes(read))) as found,
-            closing(in_thread(pictures(_steadied(found) if smooth else found))) as made,
+            closing(in_thread(pictures(steadied(found) if smooth else found))) as made,
         ):
-            for item in made:
-                if isinstance(item, Sound):
-                    early.append(item)
-                else:
-                    picture, pts = item
-                    if writer is None:
-                        size = picture.shape[0], picture.shape[1]
-                        writer = open_writer(target, size, transparent, reader.rate, reader.time_base, reader.sound)
-                    writer.write(picture, pts)
-                    count += 1
-                    on_progress(count, reader.total)
-                while writer is not None and early:
-                    writer.write_sound(early.pop(0).packet)
+            for picture, pts, sound in made:
+                if writer is None:
+                    writer = open_writer(target, picture, reader)
+                for packet in sound:
+                    writer.write_sound(packet)
+                writer.write(picture, pts)
+                count += 1
+                on_progress(count, reader.total)
+            if writer is not None and limit is None:
+                for packet in reader.rest:
+                    writer.write_sound(packet)
     except KeyboardInterrupt:
-        trouble = "stopped"
+        trouble = "the work was stopped"
     finally:
         if writer is not None:
             writer.close()
@@ -134,44 +139,33 @@ def cut_out_video(
     trouble = trouble or reader.trouble
     if not count:
         raise ImageError(f"{source} has no frame that can be read{f': {trouble}' if trouble else ''}.")
-    told = f"{trouble}; the {count} frames so far are kept" if trouble else ""
+    told = f"{trouble[0].upper()}{trouble[1:]}; {count} frames are kept." if trouble else ""
     return VideoResult(count, time.perf_counter() - start, told)
 
 
-def _steadied(
-    items: Iterable[tuple[Frame | Sound, np.ndarray | None]],
-) -> Iterator[tuple[Frame | Sound, np.ndarray | None]]:
-    """`steadied` for the frames; sound passes by."""
-    passing: list[Sound] = []
+class _Look:
+    """What the result's frames look like."""
 
-    def frames() -> Iterator[tuple[Frame, np.ndarray]]:
-        for item, alpha in items:
-            if isinstance(item, Frame) and alpha is not None:
-                yield item, alpha
-            elif isinstance(item, Sound):
-                passing.append(item)
+    def __init__(self, background: Background | None, mask_only: bool, foreground: Choice) -> None:
+        self._blurs = isinstance(background, str) and background == BLUR
+        self._behind = None if background is None or self._blurs else load_background(background)
+        self._mask_only, self._foreground = mask_only, foreground
 
-    for frame, alpha in steadied(frames()):
-        yield frame, alpha
-        while passing:
-            yield passing.pop(0), None
-    while passing:
-        yield passing.pop(0), None
-
-
-def _picture(
-    rgb: np.ndarray, alpha: np.ndarray, behind: Background | None, mask_only: bool, foreground: Choice
-) -> np.ndarray:
-    """A frame of the result: uint8 [H, W, 3], or [H, W, 4] where nothing lies behind."""
-    if mask_only:
-        grey = (alpha * np.float32(255) + np.float32(0.5)).astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=2)
-    colours = rgb
-    if foreground is not False:
-        colours = estimate_foreground(rgb, alpha, *([] if foreground is True else [foreground]))
-    cut = CutOut(colours, alpha)
-    if behind is None:
-        return np.asarray(cut.image())
-    if isinstance(behind, str) and behind == BLUR:
-        behind = blurred(rgb, alpha)
-    return np.asarray(cut.over(behind))
+    def __call__(self, rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+        """uint8 [H, W, 3], or [H, W, 4] where nothing lies behind."""
+        if self._mask_only:
+            grey = (alpha * np.float32(255) + np.float32(0.5)).astype(np.uint8)
+            return np.repeat(grey[..., None], 3, axis=2)
+        colours = rgb
+        if self._foreground is not False:
+            method = [] if self._foreground is True else [self._foreground]
+            colours = estimate_foreground(rgb, alpha, *method)
+        cut = CutOut(colours, alpha)
+        if self._blurs:
+            return np.asarray(cut.over(blurred(rgb, alpha)))
+        if self._behind is None:
+            return np.asarray(cut.image())
+        if isinstance(self._behind, np.ndarray) and self._behind.shape != rgb.shape:  # once for all frames
+            fitted = ImageOps.fit(Image.fromarray(self._behind), rgb.shape[1::-1], Image.Resampling.BICUBIC)
+            self._behind = np.asarray(fitted)
+        return np.asarray(cut.over(self._behind))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -13,100 +14,158 @@ from anymask.errors import ImageError, MissingExtraError
 
 try:
     import av
-except ImportError as error:  # pragma: no cover - tests have the extra
+except ImportError as error:
     raise MissingExtraError('Clips need the video extra: pip install "anymask[video]".') from error
 
-av.logging.set_level(av.logging.PANIC)  # what is wrong with a file is said in our sentence
+BT709, UNKNOWN = 1, 2
+HD = 720  # rows from which a clip that does not name its colour matrix is taken to have BT.709's, as players do
 
 
 class Frame(NamedTuple):
-    """rgb uint8 [H, W, 3]; pts in units of the stream's time base."""
+    """rgb uint8 [H, W, 3]; pts in units of the reader's time base; sound: the packets that come before it."""
 
     rgb: np.ndarray
     pts: int
-
-
-class Sound(NamedTuple):
-    """A packet of the sound, as it is in the file."""
-
-    packet: Any
+    sound: list[Any]
 
 
 class Reader:
-    """A clip, opened. Iterate over it once: frames and sound, in the file's order.
+    """A clip, opened. Iterate over it once.
+
+    Args:
+        path: the clip.
+        sound: whether its sound is wanted.
+        limit: end after so many frames.
+        fps: leave frames out, so that no more than about so many come a second.
 
     Attributes:
-        rate: frames a second on average; time_base: the unit of `Frame.pts`, in seconds; total: how many frames there
-            are, None where the file does not say; sound: the audio stream or None.
-        trouble: a sentence about what ended the clip before its end, or "".
+        rate: frames a second on average; time_base: the unit of `Frame.pts`, in seconds; total: how many frames come,
+            None where the file does not say; sound: the audio stream or None.
+        rest: when all frames are read, the packets of sound after them.
+        trouble: what ended the clip before its end or is missing from it, or "".
 
-    Raises ImageError for what is no clip, or has no pictures.
+    Times begin where the file does. Raises ImageError for what is no clip or has no pictures, and for a limit or fps
+    that leave nothing.
     """
 
-    def __init__(self, path: Path, sound: bool = True) -> None:
-        self.path = path
+    def __init__(self, path: Path, sound: bool = True, limit: int | None = None, fps: float | None = None) -> None:
+        self.rest: list[Any] = []
         self.trouble = ""
-        try:
-            self._container = av.open(str(path), metadata_errors="ignore")
+        self._turned = False
+        self._limit, self._damaged = limit, 0
+        if (limit is not None and limit < 1) or (fps is not None and not 0 < fps < math.inf):
+            raise ImageError(f"At least one frame, and some a second, are wanted, not {limit} and {fps}.")
+        if path.is_file() and path.stat().st_size == 0:
+            raise ImageError(f"{path} is empty (0 bytes).")
+        try:  # as a file and nothing else: lists of other files or addresses are not followed
+            self._container = av.open(f"file:{path}", metadata_errors="ignore", options={"protocol_whitelist": "file"})
         except FileNotFoundError:
             raise ImageError(f"{path} does not exist.") from None
         except IsADirectoryError:
             raise ImageError(f"{path} is a folder, not a clip.") from None
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise ImageError(f"{path} is no clip that can be read ({_reason(error)}).") from error
-        if not self._container.streams.video:
+            raise ImageError(f"{path} is no clip that can be read ({reason(error)}).") from error
+        covers = av.stream.Disposition.attached_pic
+        pictures = [stream for stream in self._container.streams.video if not stream.disposition & covers]
+        if not pictures:
             self._container.close()
-            raise ImageError(f"{path} has no pictures, only sound or data.")
-        self._video = self._container.streams.video[0]
+            raise ImageError(f"{path} has no moving pictures, only sound or data.")
+        self._video = pictures[0]
         self._video.thread_type = "AUTO"
         self.sound = self._container.streams.audio[0] if sound and self._container.streams.audio else None
         self.rate: Fraction = self._video.average_rate or self._video.guessed_rate or Fraction(25)
         self.time_base: Fraction = self._video.time_base or 1 / self.rate
-        self.total = self._video.frames or self._estimated()
+        self._fraction = 1.0 if fps is None else min(1.0, fps / float(self.rate))
+        if fps is not None and self._fraction < 1:
+            self.rate = Fraction(fps).limit_denominator(1001)
+        self.total = self._count()
 
-    def __iter__(self) -> Iterator[Frame | Sound]:
+    def __iter__(self) -> Iterator[Frame]:
         wanted = [self._video] if self.sound is None else [self._video, self.sound]
+        seen, given = 0, 0
         last: int | None = None
         shape: tuple[int, ...] | None = None
         try:
             for packet in self._container.demux(*wanted):
                 if packet.stream is self.sound:
                     if packet.dts is not None:
-                        yield Sound(packet)
+                        self.rest.append(self._from_start(packet))
                     continue
-                decoded: Any
-                for decoded in packet.decode():
-                    rgb = _upright(decoded.to_ndarray(format="rgb24"), decoded.rotation)
-                    step = max(1, round(1 / (self.rate * self.time_base)))
-                    pts = decoded.pts if decoded.pts is not None else (0 if last is None else last + step)
-                    last = pts if last is None else max(pts, last + 1)  # a broken clip's times may stand still
+                for decoded in self._decoded(packet):
+                    seen += 1
+                    pts = self._time(decoded.pts, last)
+                    last = pts
+                    if given >= seen * self._fraction:
+                        continue
+                    rgb = self._upright(decoded)
                     if shape not in (None, rgb.shape):
-                        self.trouble = f"its frames change from {_size(shape)} to {_size(rgb.shape)}"
+                        self.trouble = f"the frames change from {_size(shape)} to {_size(rgb.shape)} pixels"
                         return
                     shape = rgb.shape
-                    yield Frame(rgb, last)
+                    sound, self.rest = self.rest, []
+                    yield Frame(rgb, pts, sound)
+                    given += 1
+                    if given == self._limit:
+                        return
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            self.trouble = f"it breaks off or is damaged ({_reason(error)})"
+            self.trouble = f"the clip breaks off or is damaged ({reason(error)})"
+        if self._damaged and not self.trouble:
+            self.trouble = f"{self._damaged} packets of the clip are damaged and left out"
+
+    @property
+    def aspect(self) -> Fraction:
+        """The width of a pixel over its height, as soon as there is a frame."""
+        ratio = self._video.codec_context.sample_aspect_ratio or Fraction(1)
+        return 1 / ratio if self._turned else ratio
 
     def close(self) -> None:
         self._container.close()
 
-    def _estimated(self) -> int | None:
-        if self._container.duration is None:
-            return None
-        return round(self._container.duration / av.time_base * self.rate) or None
+    def _decoded(self, packet: Any) -> list[Any]:
+        """A packet's frames; a damaged one has none, and the next may be whole again."""
+        try:
+            frames: list[Any] = packet.decode()
+        except av.error.InvalidDataError:
+            self._damaged += 1
+            return []
+        return frames
+
+    def _time(self, pts: int | None, last: int | None) -> int:
+        """A frame's time; a broken clip's, that are missing or stand still, go on."""
+        if pts is not None:
+            start = self._container.start_time or 0
+            pts -= round(Fraction(start, av.time_base) / self.time_base)
+            return pts if last is None else max(pts, last + 1)
+        return 0 if last is None else last + max(1, round(1 / (self.rate * self.time_base)))
+
+    def _from_start(self, packet: Any) -> Any:
+        shift = round(Fraction(self._container.start_time or 0, av.time_base) / packet.time_base)
+        packet.dts -= shift
+        if packet.pts is not None:
+            packet.pts -= shift
+        return packet
+
+    def _upright(self, decoded: Any) -> np.ndarray:
+        """A frame as uint8 [H, W, 3], turned as phones ask for."""
+        guess = decoded.colorspace == UNKNOWN and decoded.height >= HD
+        rgb: np.ndarray = decoded.to_ndarray(format="rgb24", **({"src_colorspace": BT709} if guess else {}))
+        turns = round(decoded.rotation / 90) % 4  # counterclockwise
+        self._turned = bool(turns % 2)
+        return np.ascontiguousarray(np.rot90(rgb, turns)) if turns else rgb
+
+    def _count(self) -> int | None:
+        total = self._video.frames
+        if not total and self._container.duration is not None:
+            total = round(self._container.duration / av.time_base * (self._video.average_rate or self.rate))
+        total = math.ceil(total * self._fraction)
+        return min(total, self._limit or total) or None
 
 
-def _upright(rgb: np.ndarray, rotation: int) -> np.ndarray:
-    """Turned counterclockwise by so many degrees, as phones ask for."""
-    turns = round(rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(rgb, turns)) if turns else rgb
+def reason(error: Exception) -> str:
+    """What FFmpeg or the system say, as part of a sentence."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return str(text).lower()
 
 
 def _size(shape: tuple[int, ...] | None) -> str:
     return "nothing" if shape is None else f"{shape[1]} x {shape[0]}"
-
-
-def _reason(error: Exception) -> str:
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return str(text).lower()
