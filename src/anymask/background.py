@@ -279,7 +279,7 @@ def _cut(source: Picture, alpha: np.ndarray, foreground: Choice) -> CutOut:
     if foreground is False:
         rgb = source.rgb
     else:
-        rgb = estimate_foreground(source.rgb, alpha, *([] if foreground is True else [foreground]))
+        rgb = estimate_foreground(source.rgb, alpha, "multilevel" if foreground is True else foreground)
     return CutOut(rgb, alpha, source.icc_profile, source.dpi)
 
 

@@ -87,6 +87,7 @@ def process(
     function: Callable[[Any, Path], Finish | None],
     on_progress: Callable[[int, int], object] = lambda done, total: None,
     read: Callable[[Path], Any] = Path,
+    workers: int = 1,
 ) -> Outcome:
     """Do the jobs one after the other; what fails is noted, and the rest is done all the same.
 
@@ -96,6 +97,7 @@ def process(
             called in a thread while the next picture is at work.
         on_progress: called with the number of jobs behind us and the number of all, from 0 on.
         read: called with the next sources, in a thread, while `function` works; by default the path is handed on.
+        workers: so many jobs are at work at a time, each in a thread; what belongs to one stays in its order.
     """
     todo = list(jobs)
     outcome = Outcome()
@@ -116,10 +118,14 @@ def process(
             count += 1
             on_progress(count, len(todo))
 
+    def made(job: Job, source: Future[Any]) -> Finish | None:
+        job.target.parent.mkdir(parents=True, exist_ok=True)
+        return function(source.result(), job.target)
+
     on_progress(0, len(todo))
     with (
         closing(read_ahead([job.source for job in todo if not job.skip], read)) as sources,
-        ThreadPoolExecutor(1, thread_name_prefix="anymask-write") as writer,
+        ThreadPoolExecutor(workers, thread_name_prefix="anymask-work") as pool,
     ):
         for job in todo:
             if job.skip:
@@ -129,18 +135,26 @@ def process(
                 on_progress(count, len(todo))
                 continue
             _, source = next(sources)
+
+            def whole(job: Job = job, source: Future[Any] = source) -> None:
+                left = made(job, source)
+                if left is not None:
+                    left()
+
             finish: Future[object] = Future()
-            try:
-                job.target.parent.mkdir(parents=True, exist_ok=True)
-                left = function(source.result(), job.target)
-                if left is None:
-                    finish.set_result(None)
-                else:
-                    finish = writer.submit(left)
-            except Exception as error:
-                finish.set_exception(error)
+            if workers > 1:
+                finish = pool.submit(whole)
+            else:
+                try:
+                    left = made(job, source)
+                    if left is None:
+                        finish.set_result(None)
+                    else:
+                        finish = pool.submit(left)
+                except Exception as error:
+                    finish.set_exception(error)
             writing.append((job, finish))
-            settle(UNWRITTEN if finish.running() or not finish.done() else 0)
+            settle(0 if finish.done() else max(UNWRITTEN, workers))
         settle(0)
     return outcome
 

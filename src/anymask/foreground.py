@@ -12,25 +12,37 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from anymask.errors import ModelError
 from anymask.refine import resize
 from anymask.tiles import uncertain
 
 LEVELS = (16, 11), (8, 5), (4, 5), (2, 5)  # how much smaller than the picture; the window's width there
 GUARD = 4  # pixels around the foreground that get its colours too: scaled or blurred later, it shows no fringe
+METHODS = "multilevel", "blur-fusion"
+FUSION = 90, 6  # widths of the two blurs
 FAINT = 1e-6  # a neighbourhood with less weight than this knows less than the coarser level
 
 
-def estimate_foreground(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+def estimate_foreground(rgb: np.ndarray, alpha: np.ndarray, method: str = "multilevel") -> np.ndarray:
     """The foreground's colours under a matte.
 
     Args:
         rgb: uint8 `[H, W, 3]`.
         alpha: float32 `[H, W]` in 0..1.
+        method: "multilevel", ours, or "blur-fusion" as Forte published it, with two blurs at full size.
 
     Returns:
         uint8 `[H, W, 3]`: the picture's colours where alpha is 1, the foreground's share of them where it is between,
-        the nearest foreground's where it is 0 within 4 pixels of something, and black elsewhere.
+        the nearest foreground's where it is 0 within 4 pixels of something, and black elsewhere ("blur-fusion" gives
+        every pixel some colour).
+
+    Raises:
+        ModelError: an unknown method.
     """
+    if method == "blur-fusion":
+        return _blur_fusion(rgb, alpha)
+    if method != "multilevel":
+        raise ModelError(f"Foreground colours are estimated by {', '.join(METHODS)}, not {method!r}.")
     foreground, background = _smooth(rgb, alpha)
     seen = (alpha > 0).astype(np.uint8)
     near = cv2.dilate(seen, np.ones((2 * GUARD + 1, 2 * GUARD + 1), np.uint8))
@@ -40,6 +52,20 @@ def estimate_foreground(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
         shared, _ = _share(rgb[tile], opacity, foreground[tile], background[tile])
         np.copyto(result[tile], _eight_bits(shared), where=(opacity > 0) & (opacity < 1))
     return result
+
+
+def _blur_fusion(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Forte 2021, algorithm 1, twice: blurred widely and then narrowly."""
+    opacity = _thrice(alpha)
+    foreground = background = image = rgb.astype(np.float32)
+    for width in FUSION:
+        size = (width, width)
+        weight = cv2.blur(opacity, size)
+        fore = cv2.blur(foreground * opacity, size) / (weight + np.float32(1e-5))
+        background = cv2.blur(background * (1 - opacity), size) / (1 - weight + np.float32(1e-5))
+        missing = image - opacity * fore - (1 - opacity) * background
+        foreground = np.clip(fore + opacity * missing, 0, 255)
+    return _eight_bits(foreground)
 
 
 def _smooth(rgb: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

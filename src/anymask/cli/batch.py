@@ -37,6 +37,7 @@ def carry_out(
     todo: list[Job],
     work: Callable[[Any, Path], Finish | None],
     read: Callable[[Path], Any] = Path,
+    workers: int = 1,
 ) -> None:
     """Do the jobs: `work` on what `read` made of the picture. What is wrong with a lone picture is raised; of several
     the rest is done, and the exit code is 1."""
@@ -48,7 +49,7 @@ def carry_out(
                 left()
         return
     with progress("Pictures") as advance:
-        outcome = process(todo, work, advance, read)
+        outcome = process(todo, work, advance, read, workers)
     for _, sentence in outcome.failed:
         note(sentence)
     note(f"{len(outcome.done)} written, {len(outcome.skipped)} there already, {len(outcome.failed)} failed")

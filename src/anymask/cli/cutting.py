@@ -21,6 +21,7 @@ from anymask.recipe import Recipe, encoded
 from anymask.watch import STOP, arrivals
 
 STREAM = Path("-")
+WORKERS = 2  # while one picture is in the network, the edges of another are refined and written
 CLIPS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".mts", ".wmv")
 
 
@@ -70,7 +71,7 @@ def _cut_files(job: Job, load: Callable[[], BackgroundRemover]) -> None:
         if not (target.suffix == ".gif" and len(todo) == 1 and is_moving(todo[0].source)):
             encode_image(Image.new("1", (1, 1)), target.suffix)  # an unknown format is refused before the work
     remover = load()
-    carry_out(job.pictures, todo, partial(_cut_file, job, remover), _read)
+    carry_out(job.pictures, todo, partial(_cut_file, job, remover), _read, WORKERS)
     if is_lone(job.pictures):
         note(f"{todo[0].target}: the {'matte' if job.recipe.mask_only else 'cut-out'}{', each' if job.each else ''}")
 

@@ -23,11 +23,14 @@ class Graph:
     Of several prompts it takes one at a time: that is what stays in a core's cache, and known shapes run faster.
     """
 
-    def __init__(self, xml: Path, precision: str, points: int = ANY, size: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self, xml: Path, precision: str, points: int = ANY, size: tuple[int, int] | None = None, small: bool = True
+    ) -> None:
         """Compile the graph in `xml`, whose constants lie in the .bin file of that name or, shared with other graphs,
         in the folder's weights.safetensors; `precision` is fp32 or bf16. `points` is the number of points, ANY, or
         KNOWN for a graph of known shapes, none of whose outputs is one of its inputs. `size` is the height and width
-        of the only input [1, 3, H, W] of a graph that leaves them open.
+        of the only input [1, 3, H, W] of a graph that leaves them open. `small` keeps a KNOWN graph compiled without
+        its weights, which is less on the disk and more work at each start.
 
         Raises WeightsError when the files are missing or damaged.
         """
@@ -44,7 +47,7 @@ class Graph:
             if points == KNOWN and weights != shared:
                 # What is kept is found without reading the graph, seconds sooner, and points to the file of weights
                 # instead of repeating them. (With a shared file, and with inputs made fixed, that gives wrong results.)
-                options["CACHE_MODE"] = "OPTIMIZE_SIZE"
+                options["CACHE_MODE"] = "OPTIMIZE_SIZE" if small else "OPTIMIZE_SPEED"
                 self._compiled = _core().compile_model(xml, "CPU", options)
                 self._passed: dict[int, int] = {}
             else:
@@ -104,7 +107,7 @@ class OpenVINOMatteNetwork:
         self._xml, self._precision = folder / "matte.xml", precision
         self._lock = threading.Lock()
         self._sized: dict[tuple[int, int], Graph] = {}
-        self._graph = None if open_size else Graph(self._xml, precision, KNOWN)
+        self._graph = None if open_size else Graph(self._xml, precision, KNOWN, small=False)
 
     @property
     def size(self) -> tuple[int, int] | None:
