@@ -66,7 +66,7 @@ def network_rows(files: dict[str, Path], runs: int) -> list[Row]:
         session = rembg.new_session(name)
         image = np.random.default_rng(0).normal(0, 1, (1, 3, NETWORKS[name][2], NETWORKS[name][2])).astype(np.float32)
         feed = {session.inner_session.get_inputs()[0].name: image}
-        engines = {
+        engines: dict[str, Any] = {
             precision: load_matte_engine(name, "cpu", precision, files[name], preprocessing="rembg")
             for precision in ("auto", "fp32")
         }
@@ -149,8 +149,8 @@ def main() -> None:
     lines = [
         "# Cut-outs beside rembg",
         "",
-        "Made by `python benchmarks/cutout.py`; medians, picture 1024 x 768, the same ONNX files on both sides, with made-up "
-        "weights.",
+        "Made by `python benchmarks/cutout.py`; medians, picture 1024 x 768, the same ONNX files on both sides, with "
+        "made-up weights.",
         "",
         machine("rembg", "onnxruntime"),
         "",

@@ -59,7 +59,8 @@ def network_mask(alpha: np.ndarray, side: int, seed: int = 0) -> np.ndarray:
     small = cv2.remap(small, x + shift[0], y + shift[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     small = small + 4 * small * (1 - small) * _smooth(rng, small.shape, side // 4, 0.05)
     small = 0.01 + 0.98 * small + np.abs(rng.normal(0, 0.004, small.shape)) * np.sign(0.5 - small)
-    return (np.clip(small, 0, 1) * 255 + 0.5).astype(np.uint8)
+    levels: np.ndarray = (np.clip(small, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return levels
 
 
 def _smooth(rng: np.random.Generator, shape: tuple[int, ...], cells: int, strength: float) -> np.ndarray:
@@ -93,7 +94,8 @@ def _outline(rng: np.random.Generator, radius: float) -> np.ndarray:
     for wave in range(2, 14):
         reach += rng.normal(0, 0.22 * radius / wave) * np.cos(wave * angle + rng.uniform(0, 6.3))
     centre = np.array([WIDTH, HEIGHT]) * rng.uniform(0.42, 0.58, 2)
-    return centre + reach[:, None] * np.stack([1.2 * np.cos(angle), np.sin(angle)], axis=1)
+    outline: np.ndarray = centre + reach[:, None] * np.stack([1.2 * np.cos(angle), np.sin(angle)], axis=1)
+    return outline
 
 
 def _filled(outline: np.ndarray) -> np.ndarray:
@@ -127,7 +129,8 @@ def _thin(rng: np.random.Generator) -> np.ndarray:
     centre = outline.mean(axis=0)
     for angle in np.linspace(0, 2 * np.pi, int(rng.integers(9, 22)), endpoint=False) + rng.uniform(0, 1):
         end = centre + rng.uniform(300, 430) * np.array([np.cos(angle), np.sin(angle)])
-        cv2.line(canvas, *_fixed(np.stack([centre, end])), 255.0, int(rng.integers(2, 10)), cv2.LINE_AA, 4)
+        ends = [_fixed(np.stack([centre, end]))]
+        cv2.polylines(canvas, ends, False, 255.0, int(rng.integers(2, 10)), cv2.LINE_AA, 4)
     rim = (int(rng.uniform(330, 400)), int(rng.uniform(300, 400)))
     cv2.ellipse(canvas, tuple(centre.astype(int)), rim, 0, 0, 360, 255.0, int(rng.integers(3, 9)), cv2.LINE_AA)
     return _finished(canvas, 0.7)
@@ -145,7 +148,8 @@ def _defocus(rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.5:
         return far
     across = np.linspace(0, 1, WIDTH, dtype=np.float32)
-    return near + across * (far - near)
+    mixed: np.ndarray = near + across * (far - near)
+    return mixed
 
 
 def _cutout(path: Path) -> np.ndarray:
@@ -181,7 +185,7 @@ def _bled(rgba: np.ndarray) -> np.ndarray:
 
 
 def _pasted(kind: str, background: np.ndarray, rgba: np.ndarray, rng: np.random.Generator) -> Composite:
-    """A cut-out as training pastes it, with shadow, turn and blur; once more with every pixel opaque for its colours."""
+    """A cut-out as training pastes it, with shadow, turn and blur; again with every pixel opaque for its colours."""
     seed = int(rng.integers(2**31))
     while True:
         shown, opaque = (_paste(background, layer, seed) for layer in (rgba, _opaque(rgba)))

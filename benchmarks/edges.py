@@ -142,9 +142,9 @@ def main() -> None:
     have = ", ".join(f"{name} {version(name)}" for name in ("rembg", "pymatting", "numpy") if find_spec(name))
     text = f"""# Edges, measured
 
-Made by `python benchmarks/edges.py` with {have}, Python {platform.python_version()}. {arguments.scenes} composites of each kind,
-{WIDTH} x {HEIGHT} pixels, over the photographs of `assets/`, with known alpha and foreground; cut-outs and shapes are
-pasted by the training's own code. The masks are the true alpha on a network's grid, blurred, displaced by a third of a
+Made by `python benchmarks/edges.py` with {have}, Python {platform.python_version()}. {arguments.scenes} composites of
+each kind, {WIDTH} x {HEIGHT} pixels, over the photographs of `assets/`, with known alpha and foreground; cut-outs and
+shapes are pasted by the training's own code. The masks are the true alpha on a network's grid, blurred, displaced by a third of a
 cell and uncertain by a twentieth. Parameters of the methods were chosen on other scenes (another seed).
 
 SAD, Grad and Conn in thousands (Rhemann et al. 2009), over the whole picture. Colour: mean error of the foreground's
