@@ -95,7 +95,7 @@ def measure(scenes: int, seed: int) -> dict[tuple[int, str, str], list[Row]]:
                     ms = 1000 * (time.perf_counter() - start)
                     found = alpha / np.float32(255)
                     over = found[..., None] * colours + (1 - found[..., None]) * MAGENTA
-                    band = (found > 0) & (found < 1) | (scene.alpha > 0) & (scene.alpha < 1)
+                    band = (scene.alpha > 0) & (scene.alpha < 1)
                     rows[side, kind, name].append(
                         Row(
                             *alpha_errors(found, scene.alpha),

@@ -29,7 +29,7 @@ READABLE = ("JPEG", "PNG", "MPO", "BMP", "GIF", "PPM", "WEBP", "TIFF", "AVIF", "
 
 # By suffix: Pillow's name, and options that are quick and without visible loss.
 WRITABLE: dict[str, tuple[str, dict[str, Any]]] = {
-    "png": ("PNG", {"compress_level": 4}),
+    "png": ("PNG", {"compress_level": 3}),
     "jpg": ("JPEG", {"quality": 95}),
     "jpeg": ("JPEG", {"quality": 95}),
     "webp": ("WEBP", {"quality": 95, "method": 2}),
