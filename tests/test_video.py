@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -10,29 +11,23 @@ import pytest
 av = pytest.importorskip("av", reason="clips need the video extra")
 
 from clips import HEIGHT, WIDTH, clip, frame, read, sound_only, turned  # noqa: E402
+from PIL import Image  # noqa: E402
 
-from anymask import background as background_room  # noqa: E402
-from anymask.background import BackgroundRemover  # noqa: E402
-from anymask.catalog import find  # noqa: E402
 from anymask.errors import ImageError, PromptError  # noqa: E402
 from anymask.video import cut_out_video  # noqa: E402
-from anymask.video.smoothing import steadied  # noqa: E402
 from anymask.video.threads import in_thread  # noqa: E402
 
 
 class Yellow:
-    """An engine that finds what is yellow."""
+    """Finds what is yellow, as a remover does."""
 
-    spec = find("u2netp")
-
-    def mattes(self, rgb: np.ndarray) -> np.ndarray:
-        return (rgb[..., 0] > 130).astype(np.float32)[None]
+    def matte(self, picture, refine=True, **options):
+        return (picture[..., 0] > 130).astype(np.float32)
 
 
 @pytest.fixture
-def remover(monkeypatch: pytest.MonkeyPatch) -> BackgroundRemover:
-    monkeypatch.setattr(background_room, "load_matte_engine", lambda *_: Yellow())
-    return BackgroundRemover("u2netp")
+def remover() -> Yellow:
+    return Yellow()
 
 
 def square(index: int) -> np.ndarray:
@@ -50,7 +45,7 @@ def outside(index: int) -> np.ndarray:
 
 @pytest.mark.parametrize(("name", "decoder"), [("out.webm", "libvpx-vp9"), ("out.mov", None)])
 def test_transparent_clips(tmp_path, remover, name, decoder):
-    result = cut_out_video(clip(tmp_path / "in.mp4"), tmp_path / name, remover, refine=False)
+    result = cut_out_video(clip(tmp_path / "in.mp4"), tmp_path / name, remover)
     assert (result.frames, result.trouble) == (12, "") and result.fps > 0
     found = read(tmp_path / name, decoder)
     assert len(found) == 12
@@ -65,7 +60,7 @@ def test_transparent_clips(tmp_path, remover, name, decoder):
 
 
 def test_a_clip_over_a_colour(tmp_path, remover):
-    cut_out_video(clip(tmp_path / "in.mp4"), tmp_path / "out.mp4", remover, background="#00ff00", refine=False)
+    cut_out_video(clip(tmp_path / "in.mp4"), tmp_path / "out.mp4", remover, background="#00ff00")
     for index, rgba in enumerate(read(tmp_path / "out.mp4")):
         assert np.abs(rgba[outside(index)][:, :3].astype(int) - (0, 255, 0)).mean() < 12
 
@@ -79,15 +74,13 @@ def test_a_clip_over_a_picture_of_another_size_and_over_itself(tmp_path, remover
 
 
 def test_mattes_in_grey(tmp_path, remover):
-    cut_out_video(clip(tmp_path / "in.mp4"), tmp_path / "out.mp4", remover, mask_only=True, refine=False)
+    cut_out_video(clip(tmp_path / "in.mp4"), tmp_path / "out.mp4", remover, mask_only=True)
     rgba = read(tmp_path / "out.mp4")[5]
     assert rgba[square(5)][:, :3].min() > 235 and rgba[outside(5)][:, :3].max() < 20
 
 
 def test_a_folder_of_frames(tmp_path, remover):
     cut_out_video(clip(tmp_path / "in.mp4", 3), tmp_path / "frames", remover)
-    from PIL import Image
-
     assert sorted(path.name for path in (tmp_path / "frames").iterdir()) == ["00000.png", "00001.png", "00002.png"]
     with Image.open(tmp_path / "frames" / "00001.png") as image:
         assert image.mode == "RGBA" and image.size == (WIDTH, HEIGHT)
@@ -117,8 +110,6 @@ def test_uneven_times_are_kept(tmp_path, remover):
 
 def test_a_phones_clip_is_upright(tmp_path, remover):
     cut_out_video(turned(clip(tmp_path / "in.mp4", 2)), tmp_path / "out", remover)
-    from PIL import Image
-
     with Image.open(tmp_path / "out" / "00000.png") as image:
         rgba = np.asarray(image)
     assert rgba.shape == (WIDTH, HEIGHT, 4)
@@ -199,41 +190,20 @@ def test_targets_that_cannot_be(tmp_path, remover, target, sentence):
     assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"], "nothing half-made stays"
 
 
-def test_an_error_in_the_middle_ends_every_thread(tmp_path, monkeypatch):
-    import threading
-
+def test_an_error_in_the_middle_ends_every_thread(tmp_path):
     class Failing(Yellow):
         seen = 0
 
-        def mattes(self, rgb: np.ndarray) -> np.ndarray:
+        def matte(self, picture, refine=True, **options):
             self.seen += 1
             if self.seen == 5:
                 raise PromptError("enough")
-            return super().mattes(rgb)
+            return super().matte(picture)
 
-    monkeypatch.setattr(background_room, "load_matte_engine", lambda *_: Failing())
     with pytest.raises(PromptError, match="enough"):
-        cut_out_video(clip(tmp_path / "in.mp4", 30), tmp_path / "out.webm", BackgroundRemover("u2netp"), smooth=False)
+        cut_out_video(clip(tmp_path / "in.mp4", 30), tmp_path / "out.webm", Failing(), smooth=False)
     assert not [thread for thread in threading.enumerate() if thread.name == "anymask-video"]
     assert len(read(tmp_path / "out.webm")) == 4, "the frames so far"
-
-
-def test_smoothing_takes_a_flicker_out_and_leaves_motion():
-    mattes = [np.zeros((4, 9), np.float32) for _ in range(5)]
-    for index, alpha in enumerate(mattes):
-        alpha[1, index : index + 3] = 1  # moves on
-        alpha[3] = 1 if index != 2 else 0  # flickers
-    found = list(steadied(enumerate(mattes)))
-    assert [item for item, _ in found] == [0, 1, 2, 3, 4]
-    for index, alpha in found:
-        assert np.array_equal(alpha[1], mattes[index][1])
-        assert (alpha[3] == 1).all()
-
-
-@pytest.mark.parametrize("count", [0, 1, 2])
-def test_smoothing_few_frames(count):
-    mattes = [np.full((2, 2), index, np.float32) for index in range(count)]
-    assert [alpha.tolist() for _, alpha in steadied(enumerate(mattes))] == [alpha.tolist() for alpha in mattes]
 
 
 def test_a_thread_gives_items_and_errors_in_their_turn():
@@ -247,26 +217,28 @@ def test_a_thread_gives_items_and_errors_in_their_turn():
     assert list(in_thread(range(100), 2)) == list(range(100))
 
 
+def test_without_pyav_a_sentence_says_what_to_install():
+    code = "import sys; sys.modules['av'] = None\nfrom anymask.errors import MissingExtraError\n"
+    code += "try: import anymask.video\nexcept MissingExtraError as error: print(error)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 'pip install "anymask[video]"' in done.stdout
+
+
 @pytest.mark.slow
 def test_memory_does_not_grow_with_length(tmp_path):
     """Two clips, one ten times as long, each in a process of its own."""
     code = """
 import sys, numpy as np
-from anymask import background
-from anymask.background import BackgroundRemover
-from anymask.catalog import find
 from anymask.video import cut_out_video
 class Yellow:
-    spec = find("u2netp")
-    def mattes(self, rgb):
-        return (rgb[::4, ::4, 0] > 130).astype(np.float32)[None]
-background.load_matte_engine = lambda *_: Yellow()
-cut_out_video(sys.argv[1], sys.argv[2], BackgroundRemover("u2netp"), background="green")
+    def matte(self, picture, refine=True, **options):
+        return (picture[..., 0] > 130).astype(np.float32)
+cut_out_video(sys.argv[1], sys.argv[2], Yellow(), background="green")
 print(next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) / 1024)
 """
     peaks = []
     for frames in (60, 600):
-        source = clip(tmp_path / f"{frames}.mp4", frames, width=320, height=180)
+        source = clip(tmp_path / f"{frames}.mp4", frames, width=320, height=180, sound=True)
         command = [sys.executable, "-c", code, str(source), str(tmp_path / "out.mp4")]
         peaks.append(float(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
     assert peaks[1] < peaks[0] + 40, f"600 frames of 170 kB would be 100 MB: {peaks}"
