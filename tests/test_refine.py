@@ -1,5 +1,6 @@
 """Mattes brought to the picture's size, against composites whose alpha is known."""
 
+import cv2
 import numpy as np
 import pytest
 from composites import Composite, bilinear, blob, compose, hair, reduced, veil
@@ -67,12 +68,33 @@ def test_without_colours_to_follow_the_edge_stays_where_it_was() -> None:
     assert sad(refined, alpha) < sad(plain, alpha)  # the ramp of the coarse grid got steeper
 
 
-def test_a_matte_of_the_pictures_size_is_only_made_certain() -> None:
-    alpha = hair()
+def test_a_true_matte_of_the_pictures_size_stays() -> None:
+    alpha = blob()
     refined = refine_matte(0.02 + 0.96 * alpha, compose(alpha).picture)
-    assert np.abs(refined - alpha).max() < 0.07
+    assert np.abs(refined - alpha).max() < 0.15
+    assert sad(refined, alpha) < 0.002 * alpha.sum()
     assert np.all(refined[alpha == 0] == 0)
     assert np.all(refined[alpha == 1] == 1)
+
+
+def test_a_blurred_matte_of_the_pictures_size_is_sharpened_by_the_picture() -> None:
+    alpha = hair()
+    blurred = cv2.GaussianBlur(alpha, (0, 0), 1.5)
+    assert sad(refine_matte(blurred, compose(alpha).picture), alpha) < 0.5 * sad(blurred, alpha)
+
+
+def test_a_larger_matte_is_only_reduced() -> None:
+    alpha = hair()
+    large = resize(alpha, (2 * alpha.shape[0], 2 * alpha.shape[1]))
+    assert np.abs(refine_matte(large, compose(alpha).picture) - alpha).max() < 0.2
+
+
+@pytest.mark.parametrize(("deviation", "factor", "most"), [(8, 4, 0.035), (8, 2, 0.01), (14, 8, 0.045), (14, 4, 0.013)])
+def test_an_edge_out_of_focus_stays_soft(deviation: float, factor: int, most: float) -> None:
+    alpha = cv2.GaussianBlur(blob(), (0, 0), deviation)
+    refined = refine_matte(reduced(alpha, factor), compose(alpha).picture)
+    band = (alpha > 0.02) & (alpha < 0.98)
+    assert np.abs(refined - alpha)[band].mean() < most
 
 
 @pytest.mark.parametrize("side", [64, 100, 1024])

@@ -171,6 +171,11 @@ def _fill(trimap: np.ndarray, box: tuple[slice, slice], solved: np.ndarray) -> n
     return alpha
 
 
+def _enlarged(alpha: np.ndarray, rgb: np.ndarray) -> np.ndarray:
+    """What was solved smaller than the picture is, enlarged along its edges; what was not, as it is."""
+    return alpha if alpha.shape == rgb.shape[:2] else refine_matte(alpha, rgb)
+
+
 # -- closed-form matting ----------------------------------------------------------------------------------------------
 
 
@@ -188,7 +193,7 @@ def _closed_form() -> Callable[[np.ndarray, np.ndarray], np.ndarray | None]:
         if shrink > 1:
             picture, known = _smaller(picture, known, shrink)
         alpha = solver(picture, known)
-        return None if alpha is None else _fill(trimap, box, refine_matte(alpha, rgb[box]))
+        return None if alpha is None else _fill(trimap, box, _enlarged(alpha, rgb[box]))
 
     return solve
 
@@ -254,7 +259,7 @@ def _vitmatte(model: str) -> Callable[[np.ndarray, np.ndarray], np.ndarray | Non
         longer = max(part.stop - part.start for part in box)
         box = _box(trimap, max(round(CONTEXT * longer), 16))
         alpha = engine.alpha(np.ascontiguousarray(rgb[box]), np.ascontiguousarray(trimap[box]))
-        return _fill(trimap, box, refine_matte(alpha, rgb[box]))
+        return _fill(trimap, box, _enlarged(alpha, rgb[box]))
 
     return solve
 

@@ -9,6 +9,10 @@ twice as coarse (He & Sun 2015). What we add to it:
   typical foreground colour becomes 1, the typical background colour 0, a mixture its fraction. Hair stays soft.
 * R2 also says how far the colours can be trusted. Where they cannot, the ramp that the network's coarse grid makes of a
   hard edge is made steeper, level by level; ramps broader than the grid explains are the picture's own and stay.
+* A broad ramp may be hair or an edge out of focus. Colours make strands of hair, finer than the ramp; where they make
+  nothing finer, the ramp is left as the network drew it.
+* Seen through the network's grid again, the result has to be the network's matte. What is missing to that is given
+  back after each level, except at hard edges, which the network may have misplaced.
 """
 
 from __future__ import annotations
@@ -16,16 +20,25 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from anymask.tiles import uncertain
+from anymask.tiles import Tile, bands, enlarged, uncertain
 
-CERTAIN = 0.03  # what is closer than this to 0 or 1, of the network's matte or of ours, is taken to be there
+CERTAIN = 0.03  # what is closer than this to 0 or 1, of the network's matte, is taken to be there
+KNEE = 0.1  # and what is farther than this is left as it is
+SURE = 0.01, 0.03  # the same for ours, where edges are broad and where they are hard
 SPECK = 0.03  # of the largest piece's weight
 PIECE = 0.3  # a matte below this holds no pieces together
 NOISE = 1e-4  # variance of a colour channel (of 0..1) that says nothing
 TRUST = 0.3, 0.8  # R2 from which the colours count, and from which they decide
 PRIOR = 5.0  # the share of the colours is at most this times a (1 - a): what is nearly certain moves little
 RAMP = 0.4, 1.0  # slope over a (1 - a), per cell of the network's grid: of ramps to leave alone, of hard edges
+CRISP = 1.4, 1.9  # the same, of edges that have no blur of a grid: in a matte of the picture's size they are right
+BROAD = 0.4  # hardness up to which a ramp needs fine structure for the colours to count
+FINE = 0.3, 0.7  # deviation of what is finer than FINER pixels, over a (1 - a): of plain ramps, of hair
+FINER = 9
+GRID = 1.2  # deviation, in cells, of the blur that the network's own grid makes
+KEPT = 0.8  # of a difference to the network's matte at hard edges
 WIDTHS = 15, 11, 7  # of the windows, in coefficients, from the coarsest level on; the last for all finer levels
+SAME = 0.7, 1.3  # pixels to a cell of a matte that is of the picture's size: followed once; below, only reduced
 
 
 def refine_matte(matte: np.ndarray, rgb: np.ndarray) -> np.ndarray:
@@ -36,15 +49,29 @@ def refine_matte(matte: np.ndarray, rgb: np.ndarray) -> np.ndarray:
         rgb: uint8 `[H, W, 3]`.
 
     Returns:
-        float32 `[H, W]` in 0..1, exactly 0 or 1 where the matte is certain. A matte that is no smaller than the
+        float32 `[H, W]` in 0..1, exactly 0 or 1 where the matte is certain. A matte that is clearly larger than the
         picture is resized only.
     """
-    alpha = _certain(matte.astype(np.float32))
-    hardness = _hardness(alpha)
-    for step, guide in enumerate(reversed(_pyramid(rgb, matte.shape))):
-        width = WIDTHS[min(step, len(WIDTHS) - 1)]
-        alpha = _follow(resize(alpha, guide.shape), resize(hardness, guide.shape), guide, width)
-    return _certain(resize(alpha, rgb.shape))
+    shape = rgb.shape[:2]
+    guides = _pyramid(rgb, matte.shape)
+    cells = min(matte.shape[0], shape[0]), min(matte.shape[1], shape[1])
+    alpha = coarse = _settled(resize(matte.astype(np.float32), cells))
+    if not guides:
+        return resize(alpha, shape)
+    steepness = _steepness(coarse)
+    hardness = _step(steepness, RAMP)
+    given = 1 - np.float32(KEPT) * hardness
+    for step, guide in enumerate(reversed(guides)):
+        finest = guide is rgb
+        before = alpha
+        alpha, places = _follow(before, hardness, guide, WIDTHS[-1 if finest else min(step, len(WIDTHS) - 1)])
+        if all(side <= SAME[1] * cell for side, cell in zip(shape, cells, strict=True)):
+            crisp = _step(steepness, CRISP)
+            given *= 1 - crisp
+            alpha += resize(crisp, shape) * (resize(before, shape) - alpha)
+        missing = coarse - cv2.GaussianBlur(resize(alpha, cells), (0, 0), GRID)  # what the network would see
+        _give_back(alpha, places, missing * given, hardness if finest else None)
+    return alpha
 
 
 def without_specks(matte: np.ndarray) -> np.ndarray:
@@ -73,30 +100,65 @@ def resize(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 def _pyramid(rgb: np.ndarray, shape: tuple[int, ...]) -> list[np.ndarray]:
     """The picture and its halves, while a side is clearly longer than the matte's; a side that is not is kept."""
     levels: list[np.ndarray] = []
-    while any(side > 1.3 * cells for side, cells in zip(rgb.shape, shape, strict=False)):
+    if all(side < SAME[0] * cells for side, cells in zip(rgb.shape, shape, strict=False)):
+        return levels
+    while not levels or any(side > SAME[1] * cells for side, cells in zip(rgb.shape, shape, strict=False)):
         levels.append(rgb)
-        halves = [-(-side // 2) if side > 1.3 * cells else side for side, cells in zip(rgb.shape, shape, strict=False)]
-        rgb = resize(rgb, tuple(halves))
+        sides = zip(rgb.shape, shape, strict=False)
+        rgb = resize(rgb, tuple(-(-side // 2) if side > SAME[1] * cells else side for side, cells in sides))
     return levels
 
 
-def _hardness(alpha: np.ndarray) -> np.ndarray:
-    """1 where the ramp of a matte is as steep as the network's grid allows, 0 where it is broad."""
+def _steepness(alpha: np.ndarray) -> np.ndarray:
+    """The slope of a matte `[h, w]` over a (1 - a), per cell."""
     across, down = (cv2.Scharr(alpha, cv2.CV_32F, dx, 1 - dx, scale=1 / 32) for dx in (1, 0))
     spread = cv2.blur(alpha * (1 - alpha), (3, 3)) + np.float32(1e-3)
-    slope = cv2.blur(cv2.magnitude(across, down), (3, 3)) / spread
-    return _step(slope, RAMP)
+    steepness: np.ndarray = cv2.blur(cv2.magnitude(across, down), (3, 3)) / spread
+    return steepness
 
 
-def _follow(alpha: np.ndarray, hardness: np.ndarray, guide: np.ndarray, width: int) -> np.ndarray:
-    """One level: alpha float32 `[H, W]` fitted to the guide uint8 `[H, W, 3]`, tile by tile."""
-    result = alpha.copy()
+def _follow(
+    alpha: np.ndarray, hardness: np.ndarray, guide: np.ndarray, width: int
+) -> tuple[np.ndarray, list[tuple[slice, list[Tile]]]]:
+    """One level: alpha float32 `[h, w]` enlarged and fitted to the guide uint8 `[H, W, 3]`, tile by tile.
+
+    Returns float32 `[H, W]` and, band by band, the tiles where it is uncertain.
+    """
+    result = np.empty(guide.shape[:2], np.float32)
     margin = 2 * (width - 1)  # two windows, one after the other, on a grid of half the size
-    for tile in uncertain(alpha):
-        colours = tile.cut(guide, margin).astype(np.float32) / np.float32(255)
-        fitted = _fit(tile.cut(alpha, margin), tile.cut(hardness, margin), colours, width)
-        result[tile] = tile.inner(fitted, margin)
-    return result
+    places = []
+    for rows in bands(len(result)):
+        reach = slice(rows.start - margin, rows.stop + (rows.stop - rows.start) % 2 + margin)
+        around = enlarged(alpha, result.shape, reach)
+        result[rows] = around[margin : margin + rows.stop - rows.start]
+        found = [Tile(rows, tile.columns) for tile in uncertain(result[rows])]
+        hard = enlarged(hardness, result.shape, reach) if found else hardness
+        for tile in found:
+            colours = tile.cut(guide, margin).astype(np.float32) / np.float32(255)
+            here = tile.among(reach)
+            result[tile] = tile.inner(_fit(here.cut(around, margin), here.cut(hard, margin), colours, width), margin)
+        places.append((rows, found))
+    return result, places
+
+
+def _give_back(
+    alpha: np.ndarray, places: list[tuple[slice, list[Tile]]], missing: np.ndarray, hardness: np.ndarray | None
+) -> None:
+    """Add what is missing, `[h, w]`, to alpha `[H, W]` where that is uncertain, in place; with hardness, settle it."""
+    for rows, found in places:
+        if not found:
+            continue
+        more = enlarged(missing, alpha.shape, rows)
+        hard = None if hardness is None else enlarged(hardness, alpha.shape, rows)
+        for tile in found:
+            here = tile.among(rows)
+            values = alpha[tile]
+            given = np.clip(values + more[here], 0, 1)
+            values = np.where((values > 0) & (values < 1), given, values)
+            if hard is not None:
+                sure = np.float32(SURE[0]) + np.float32(SURE[1] - SURE[0]) * hard[here]
+                values = np.clip((values - sure) / (1 - 2 * sure), 0, 1)
+            alpha[tile] = values
 
 
 def _fit(alpha: np.ndarray, hardness: np.ndarray, colours: np.ndarray, width: int) -> np.ndarray:
@@ -105,11 +167,21 @@ def _fit(alpha: np.ndarray, hardness: np.ndarray, colours: np.ndarray, width: in
     projected = offset
     for slope, channel in zip(slopes, cv2.split(colours), strict=True):
         projected += slope * channel
+    projected = np.clip(projected, 0, 1)
     spread = alpha * (1 - alpha)
     trust = _step(explained, TRUST) * np.minimum(PRIOR * spread, 1)
+    if np.any((hardness < BROAD) & (spread > 0)):
+        trust *= np.maximum(_step(hardness, (0, BROAD)), _fineness(projected, spread))
     steeper = alpha + hardness * spread * (2 * alpha - 1)  # the smoothstep polynomial where the edge is hard
-    fitted = steeper + trust * (np.clip(projected, 0, 1) - steeper)
+    fitted = steeper + trust * (projected - steeper)
     return np.where(spread > 0, fitted, alpha)
+
+
+def _fineness(projected: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """1 where the colours make a ramp into strands, 0 where they make nothing of it that is finer than the ramp."""
+    fine = projected - cv2.blur(projected, (FINER, FINER))
+    deviation = cv2.sqrt(np.maximum(cv2.blur(fine * fine, (FINER, FINER)), 0))
+    return _step(deviation / (cv2.blur(spread, (FINER, FINER)) + np.float32(0.03)), FINE)
 
 
 def _regress(alpha: np.ndarray, colours: np.ndarray, width: int) -> list[np.ndarray]:
@@ -161,8 +233,12 @@ def _dot(a: list[np.ndarray], b: list[np.ndarray]) -> np.ndarray:
     return product
 
 
-def _certain(alpha: np.ndarray) -> np.ndarray:
-    return _step(alpha, (CERTAIN, 1 - CERTAIN))
+def _settled(matte: np.ndarray) -> np.ndarray:
+    """A network's matte, certain where it is nearly so, and elsewhere as it is."""
+    low = np.maximum(matte - np.float32(CERTAIN), 0) * np.float32(KNEE / (KNEE - CERTAIN))
+    high = 1 - np.maximum(1 - np.float32(CERTAIN) - matte, 0) * np.float32(KNEE / (KNEE - CERTAIN))
+    settled: np.ndarray = np.where(matte < KNEE, low, np.where(matte > 1 - KNEE, high, matte))
+    return settled
 
 
 def _step(values: np.ndarray, limits: tuple[float, float]) -> np.ndarray:

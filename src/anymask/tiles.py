@@ -23,18 +23,43 @@ class Tile(NamedTuple):
         columns, left, right = _reach(self.columns, image.shape[1], margin)
         return cv2.copyMakeBorder(image[rows, columns], above, below, left, right, cv2.BORDER_REPLICATE)
 
+    def among(self, rows: slice) -> Tile:
+        """The tile where the rows of its picture are laid out from `rows.start` on."""
+        return Tile(slice(self.rows.start - rows.start, self.rows.stop - rows.start), self.columns)
+
     def inner(self, piece: np.ndarray, margin: int) -> np.ndarray:
         """A piece made by `cut` without its margin."""
         height, width = self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
         return piece[margin : margin + height, margin : margin + width]
 
 
+def bands(height: int) -> Iterator[slice]:
+    """A picture's rows, as many at a time as a tile has."""
+    for top in range(0, height, SIDE):
+        yield slice(top, min(top + SIDE, height))
+
+
+def enlarged(image: np.ndarray, shape: tuple[int, ...], rows: slice) -> np.ndarray:
+    """Some rows of an image float32 `[h, w]` enlarged bilinearly, with half-pixel centres, to `shape` (height, width).
+
+    Rows beyond the border repeat it. The whole is never made.
+    """
+    height, width = shape[:2]
+    at = np.clip(np.arange(rows.start, rows.stop), 0, height - 1)
+    position = np.clip((at + 0.5) * (image.shape[0] / height) - 0.5, 0, image.shape[0] - 1)
+    above = position.astype(np.intp)
+    below = np.minimum(above + 1, image.shape[0] - 1)
+    share = (position - above).astype(np.float32)[:, None]
+    upper, lower = image[above], image[below]
+    lines: np.ndarray = upper + share * (lower - upper)
+    return cv2.resize(lines, (width, len(lines)), interpolation=cv2.INTER_LINEAR)
+
+
 def uncertain(alpha: np.ndarray) -> Iterator[Tile]:
     """The tiles of alpha float32 `[H, W]` that hold values between 0 and 1."""
-    height, width = alpha.shape
-    for top in range(0, height, SIDE):
-        for left in range(0, width, SIDE):
-            tile = Tile(slice(top, min(top + SIDE, height)), slice(left, min(left + SIDE, width)))
+    for rows in bands(alpha.shape[0]):
+        for left in range(0, alpha.shape[1], SIDE):
+            tile = Tile(rows, slice(left, min(left + SIDE, alpha.shape[1])))
             values = alpha[tile]
             if cv2.countNonZero(values * (1 - values)):
                 yield tile
