@@ -144,12 +144,12 @@ def main() -> None:
 
 Made by `python benchmarks/edges.py` with {have}, Python {platform.python_version()}. {arguments.scenes} composites of
 each kind, {WIDTH} x {HEIGHT} pixels, over the photographs of `assets/`, with known alpha and foreground; cut-outs and
-shapes are pasted by the training's own code. The masks are the true alpha on a network's grid, blurred, displaced by a third of a
-cell and uncertain by a twentieth. Parameters of the methods were chosen on other scenes (another seed).
+shapes are pasted by the training's own code. The masks are the true alpha on a network's grid, blurred, displaced by a
+third of a cell and uncertain by a twentieth. Parameters of the methods were chosen on other scenes (another seed).
 
 SAD, Grad and Conn in thousands (Rhemann et al. 2009), over the whole picture. Colour: mean error of the foreground's
 colours, in levels of 255, where the true alpha is between 0.05 and 0.95, weighted by it, where anything is shown. Over
-magenta: mean error of the cut-out laid over magenta, in levels, along the edges. Time: refinement and colours, on two
+magenta: mean error of the cut-out laid over magenta, in levels, where the true alpha is soft. Time: refinement and colours, on two
 cores. rembg: its mask enlarged (Lanczos), colours as they are; `-dc` and `-a` as its command line has them. ViTMatte is
 not here: its weights cannot be had on this machine.
 """
