@@ -1,4 +1,4 @@
-"""Clips read with PyAV: upright RGB frames with their times, and the packets of the sound."""
+"""Clips read with PyAV: upright RGB frames of square pixels with their times, and the packets of the sound."""
 
 from __future__ import annotations
 
@@ -51,7 +51,6 @@ class Reader:
     def __init__(self, path: Path, sound: bool = True, limit: int | None = None, fps: float | None = None) -> None:
         self.rest: list[Any] = []
         self.trouble = ""
-        self._turned = False
         self._limit, self._damaged = limit, 0
         if (limit is not None and limit < 1) or (fps is not None and not 0 < fps < math.inf):
             raise ImageError(f"At least one frame, and some a second, are wanted, not {limit} and {fps}.")
@@ -112,12 +111,6 @@ class Reader:
         if self._damaged and not self.trouble:
             self.trouble = f"{self._damaged} packets of the clip are damaged and left out"
 
-    @property
-    def aspect(self) -> Fraction:
-        """The width of a pixel over its height, as soon as there is a frame."""
-        ratio = self._video.codec_context.sample_aspect_ratio or Fraction(1)
-        return 1 / ratio if self._turned else ratio
-
     def close(self) -> None:
         self._container.close()
 
@@ -146,11 +139,12 @@ class Reader:
         return packet
 
     def _upright(self, decoded: Any) -> np.ndarray:
-        """A frame as uint8 [H, W, 3], turned as phones ask for."""
+        """A frame as uint8 [H, W, 3], its pixels square, turned as phones ask for."""
         guess = decoded.colorspace == UNKNOWN and decoded.height >= HD
-        rgb: np.ndarray = decoded.to_ndarray(format="rgb24", **({"src_colorspace": BT709} if guess else {}))
+        matrix = {"src_colorspace": BT709} if guess else {}
+        width = round(decoded.width * (self._video.sample_aspect_ratio or 1))
+        rgb: np.ndarray = decoded.to_ndarray(format="rgb24", width=width, height=decoded.height, **matrix)
         turns = round(decoded.rotation / 90) % 4  # counterclockwise
-        self._turned = bool(turns % 2)
         return np.ascontiguousarray(np.rot90(rgb, turns)) if turns else rgb
 
     def _count(self) -> int | None:

@@ -186,8 +186,6 @@ class ClipWriter:
         if "yuv" in stream.pix_fmt:
             context.color_primaries = context.color_trc = context.colorspace = BT709
             context.color_range = LIMITED
-        if reader.aspect != 1:
-            context.sample_aspect_ratio = reader.aspect
         if transparent and kind.codec == "libvpx-vp9":
             stream.metadata["alpha_mode"] = "1"  # players look here, not into the frames
         return stream
