@@ -71,7 +71,8 @@ def cut_out_video(
     """Cut a clip's subject out, frame by frame, in memory that does not depend on its length.
 
     Args:
-        source: a clip that FFmpeg reads, of 8 bits or reduced to them; HDR is not tone-mapped.
+        source: a clip that FFmpeg reads. It is turned as its file says, and gets square pixels of 8 bits; HDR is not
+            tone-mapped.
         target: transparent unless there is a background: .webm (VP9), .mov (ProRes 4444; 422 where it is opaque), .webp
             or .apng (without sound), or a folder for numbered PNGs. Over a background also .mp4 and .mkv (H.264). Where
             the format wants even sides (.webm, .mp4, .mkv), an odd picture's last row or column is repeated once.
