@@ -28,9 +28,11 @@ def clip(
     sound: bool = False,
     times: list[int] | None = None,
     codec: str = "libx264",
+    early: bool = False,
 ) -> Path:
-    """A clip; `times` are the frames' times in hundredths of a second, by default even."""
-    with av.open(str(path), "w") as container:
+    """A clip; `times` are the frames' times in hundredths of a second, by default even. `early`: an MP4 tells of its
+    frames before they come, not at its end."""
+    with av.open(str(path), "w", options={"movflags": "faststart"} if early else {}) as container:
         stream = container.add_stream(codec, rate=RATE)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv444p" if codec == "libx264" else "yuv420p"
         stream.options = {"crf": "10"}

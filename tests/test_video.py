@@ -137,13 +137,16 @@ def test_progress(tmp_path, remover):
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
-def test_a_clip_cut_short_keeps_the_frames_so_far(tmp_path, remover):
-    whole = clip(tmp_path / "in.mkv", 40)
+@pytest.mark.parametrize("name", ["in.mkv", "in.mp4"])
+def test_a_clip_cut_short_keeps_the_frames_so_far(tmp_path, remover, name):
+    whole = clip(tmp_path / name, 40, early=True)
     content = whole.read_bytes()
-    whole.write_bytes(content[: len(content) * 6 // 10])
+    start = max(content.find(b"mdat"), 0)
+    whole.write_bytes(content[: start + (len(content) - start) * 6 // 10])
     result = cut_out_video(whole, tmp_path / "out.webm", remover)
     assert 3 < result.frames < 40
     assert len(read(tmp_path / "out.webm")) == result.frames
+    assert result.trouble.startswith("The clip") and result.trouble.endswith(f"; {result.frames} frames are kept.")
 
 
 def test_damage_in_the_middle_is_told_or_passed(tmp_path, remover):

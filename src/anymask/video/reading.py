@@ -19,6 +19,8 @@ except ImportError as error:
 
 BT709, UNKNOWN = 1, 2
 HD = 720  # rows from which a clip that does not name its colour matrix is taken to have BT.709's, as players do
+EXACT = ("mov", "matroska")  # kinds of files that say how long they are; of others FFmpeg guesses
+MISSING = 0.5  # seconds that a clip may be shorter than it says
 
 
 class Frame(NamedTuple):
@@ -80,14 +82,16 @@ class Reader:
         self.total = self._count()
 
     def __iter__(self) -> Iterator[Frame]:
-        wanted = [self._video] if self.sound is None else [self._video, self.sound]
         seen, given = 0, 0
+        end = 0.0  # of all that is in the file, in seconds
         last: int | None = None
         shape: tuple[int, ...] | None = None
         try:
-            for packet in self._container.demux(*wanted):
-                if packet.stream is self.sound:
-                    if packet.dts is not None:
+            for packet in self._container.demux():
+                if packet.dts is not None:
+                    end = max(end, float((packet.dts + (packet.duration or 0)) * packet.time_base))
+                if packet.stream is not self._video:
+                    if packet.stream is self.sound and packet.dts is not None:
                         self.rest.append(self._from_start(packet))
                     continue
                 for decoded in self._decoded(packet):
@@ -109,7 +113,10 @@ class Reader:
         except (av.error.FFmpegError, OSError, ValueError) as error:
             self.trouble = f"the clip breaks off or is damaged ({reason(error)})"
         if self._damaged and not self.trouble:
-            self.trouble = f"{self._damaged} packets of the clip are damaged and left out"
+            self.trouble = f"damaged packets of the clip ({self._damaged}) are left out"
+        missing = self._length() - end
+        if missing > MISSING and not self.trouble:
+            self.trouble = f"the clip is cut off, its last {missing:.1f} seconds are missing"
 
     def close(self) -> None:
         self._container.close()
@@ -146,6 +153,13 @@ class Reader:
         rgb: np.ndarray = decoded.to_ndarray(format="rgb24", width=width, height=decoded.height, **matrix)
         turns = round(decoded.rotation / 90) % 4  # counterclockwise
         return np.ascontiguousarray(np.rot90(rgb, turns)) if turns else rgb
+
+    def _length(self) -> float:
+        """When the file ends as far as its header says, in seconds; 0 where that is a guess."""
+        container = self._container
+        if container.duration is None or container.format.name.split(",")[0] not in EXACT:
+            return 0.0
+        return (container.duration + (container.start_time or 0)) / float(av.time_base)
 
     def _count(self) -> int | None:
         total = self._video.frames
