@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anymask.compositing import CutOut, load_background, parse_color
+from anymask.compositing import CutOut, load_background, opaque_color, parse_color
 from anymask.errors import ImageError
 
 
@@ -89,3 +89,38 @@ def test_a_background_for_many_pictures_is_loaded_once() -> None:
     loaded = load_background(image)
     np.testing.assert_array_equal(loaded, np.asarray(image))
     assert cut().over(loaded) == cut().over(image)
+
+
+@pytest.mark.parametrize(
+    "color", [(0, 0, 255, 128), [0, 0, 255, 128], np.array([0, 0, 255, 128]), "#0000ff80", "rgba(0, 0, 255, 128)"]
+)
+def test_on_a_colour_that_is_transparent_itself(color: str) -> None:
+    image = cut().on(color)
+    assert image.mode == "RGBA"
+    assert image.getpixel((0, 0)) == (0, 0, 255, 128)
+    assert image.getpixel((2, 0)) == (200, 100, 0, 255)
+    red, green, blue, alpha = image.getpixel((1, 0))  # type: ignore[misc]
+    # Half of the cut-out, and of the other half the colour, half opaque: two thirds and one third of three quarters.
+    assert np.abs(np.subtract((red, green, blue, alpha), (200 * 2 / 3, 100 * 2 / 3, 255 / 3, 191.5))).max() <= 2
+    assert image.info == {"icc_profile": b"profile", "dpi": (300.0, 300.0)}
+
+
+def test_on_a_colour_without_opacity() -> None:
+    assert cut().on("white").getpixel((0, 0)) == (255, 255, 255, 255)
+    assert cut().on((1, 2, 3)).getpixel((0, 0)) == (1, 2, 3, 255)
+
+
+@pytest.mark.parametrize("color", ["blurple", "#12", "photo.jpg", (1, 2), (1, 2, 3, 256), (0.5, 0.5, 0.5, 1), None])
+def test_what_is_no_colour(color: str) -> None:
+    with pytest.raises(ImageError, match="is no colour; give a name, '#rrggbbaa' or three or four integers"):
+        cut().on(color)
+    with pytest.raises(ImageError, match="colour"):
+        opaque_color(color)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n" + b"\0" * 40])
+def test_a_background_that_cannot_be_read(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "background.png"
+    path.write_bytes(content)
+    with pytest.raises(ImageError):
+        cut().over(path)

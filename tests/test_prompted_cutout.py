@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from anymask import BackgroundRemover, Prompt, background, remove_background
+from anymask import BackgroundRemover, Masks, Prompt, background, cut_out, remove_background, rle
 from anymask.catalog import find
 from anymask.errors import ImageError, ModelError, PromptError
+from anymask.placement import Placement
+from anymask.pointing import coarse_matte
 from anymask.segmenter import Segmenter
 
 BUS = Path(__file__).parents[1] / "assets" / "bus.jpg"
@@ -50,6 +52,101 @@ def test_the_one_liner_takes_a_prompt() -> None:
     image = remove_background(BUS, prompt=Prompt(box=BOX), device="cpu")
     assert image.mode == "RGBA"
     assert np.asarray(image)[5, 5, 3] == 0
+
+
+def logits(*blobs: tuple[int, int, int, int]) -> np.ndarray:
+    """A map of 64 x 64 cells, 8 inside of the blobs (x0, y0, x1, y1), -8 elsewhere."""
+    whole = np.full((64, 64), -8, np.float32)
+    for x0, y0, x1, y1 in blobs:
+        whole[y0:y1, x0:x1] = 8
+    return whole
+
+
+SMALL, LARGE, NEAR_HALF = (4, 4, 14, 14), (30, 30, 60, 50), (4, 30, 24, 50)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "stays"),
+    [
+        (Prompt(points=[(36, 36)]), {SMALL, LARGE, NEAR_HALF}),  # the small one; others at least half as large
+        (Prompt(points=[(180, 160)]), {LARGE, NEAR_HALF}),
+        (Prompt(points=[(180, 160), (36, 36)]), {SMALL, LARGE, NEAR_HALF}),
+        (Prompt(points=[(180, 160), (50, 160)], labels=[1, 0]), {LARGE}),
+        (Prompt(box=(0, 0, 256, 256)), {LARGE, NEAR_HALF}),
+        (Prompt(points=[(256, 256)]), {LARGE, NEAR_HALF}),  # on nothing, in the picture's last corner
+        (Prompt(points=[(36, 36), (180, 160), (50, 160)], labels=[0, 0, 0]), {SMALL, LARGE, NEAR_HALF}),
+        (None, {SMALL, LARGE, NEAR_HALF}),
+    ],
+)
+def test_pieces_that_are_not_meant_go(prompt: Prompt | None, stays: set[tuple[int, int, int, int]]) -> None:
+    placement = Placement.letterbox(256, 256, 256)
+    masks = Masks(logits(SMALL, LARGE, NEAR_HALF)[None], np.ones(1), placement, prompts=prompt)
+    matte = coarse_matte(masks)
+    expected = sum(logits(blob) > 0 for blob in stays) > 0
+    np.testing.assert_array_equal(matte > 0.5, expected)
+    if prompt is not None:
+        assert matte[~expected].max() < 0.01
+
+
+def test_doubts_far_away_go_and_soft_edges_stay() -> None:
+    whole = logits(LARGE)
+    whole[2:6, 2:6] = whole[30:50, 26:30] = -0.5
+    masks = Masks(whole[None], np.ones(1), Placement.letterbox(256, 256, 256), prompts=Prompt(points=[(180, 160)]))
+    matte = coarse_matte(masks)
+    assert matte[:10, :10].max() < 1e-6
+    assert matte[32:48, 26:30].min() > 0.3
+
+
+def test_a_network_that_is_never_sure_gives_an_opaque_matte() -> None:
+    masks = Masks(logits(LARGE)[None] / 40, np.ones(1), Placement.letterbox(256, 256, 256))
+    matte = coarse_matte(masks)
+    assert matte[35:45, 35:55].min() > 0.99
+    assert matte[:20].max() < 0.01
+
+
+def test_each_mask_of_a_segmenter_is_cut_out(pocket: BackgroundRemover) -> None:
+    image = Segmenter("pocket", "cpu").encode(BUS)
+    prompts = [Prompt(box=BOX), Prompt(points=[(350, 240)])]
+    masks = Masks.concatenate([one.best for one in image.predict_batch(prompts)])
+    cuts = cut_out(BUS, masks)
+    assert len(cuts) == 2
+    for cut, prompt in zip(cuts, prompts, strict=True):
+        expected = pocket.cutout(BUS, prompt=prompt)
+        assert np.abs(cut.alpha - expected.alpha).mean() < 1e-3, "as if asked one by one"
+        np.testing.assert_array_equal(cut_out(BUS, masks[0], foreground=False)[0].rgb[200, 300], image.rgb[200, 300])
+    assert cut_out(BUS, masks[:0]) == []
+    assert set(np.unique(cut_out(BUS, masks[0], clean=True)[0].alpha)) == {0, 1}
+
+
+def test_a_mask_that_was_cleaned_up_is_what_is_cut_out() -> None:
+    """Its logits still have the hole."""
+    whole = logits(LARGE)
+    whole[38:42, 42:46] = -8
+    filled = np.zeros((256, 256), bool)
+    filled[120:200, 120:240] = True
+    placement = Placement.letterbox(256, 256, 256)
+    masks = Masks(np.stack([whole, whole]), np.ones(2), placement, rles=[None, rle.encode(filled)])
+    picture = np.full((256, 256, 3), 90, np.uint8)
+    holed, cleaned = (cut.alpha for cut in cut_out(picture, masks, refine=False))
+    assert masks.cleaned == (False, True)
+    assert holed[160, 176] < 0.01 and cleaned[160, 176] == 1
+    assert np.abs((cleaned > 0.5).astype(int) - filled).mean() < 0.01
+
+
+def test_a_mask_of_a_crop_lies_where_the_crop_is() -> None:
+    placement = Placement.letterbox(256, 256, 256, crop=(128, 64, 256, 192))
+    masks = Masks(logits((16, 16, 48, 48))[None], np.ones(1), placement, prompts=Prompt(points=[(192, 128)]))
+    alpha = cut_out(np.full((256, 256, 3), 90, np.uint8), masks)[0].alpha
+    assert alpha[128, 192] == 1 and alpha[:64].max() == alpha[:, :128].max() == 0
+    assert (alpha > 0.5).sum() == pytest.approx(64 * 64, rel=0.1)
+
+
+def test_masks_of_another_picture() -> None:
+    masks = Masks(logits(LARGE)[None], np.ones(1), Placement.letterbox(256, 256, 256))
+    with pytest.raises(ImageError, match="has 640 x 427 pixels, but the masks are of one of 256 x 256"):
+        cut_out(BUS, masks)
+    with pytest.raises(ModelError, match="no refinement called 'fine'"):
+        cut_out(np.zeros((256, 256, 3), np.uint8), masks, refine="fine")
 
 
 class KnownMattes:
@@ -149,3 +246,5 @@ def test_unknown_choices(pocket: BackgroundRemover) -> None:
         pocket.matte(BUS, colour=1)  # type: ignore[call-arg]
     with pytest.raises(ImageError, match="neither a colour nor a picture"):
         pocket.remove(BUS, "nowhere.png")
+    with pytest.raises(ModelError, match="multilevel, blur-fusion, not 'clairvoyance'"):
+        pocket.remove(BUS, foreground="clairvoyance")

@@ -7,8 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from anymask.background import BackgroundRemover, remove_background
+    from anymask.background import BackgroundRemover, cut_out, remove_background
     from anymask.catalog import models
+    from anymask.compositing import CutOut
     from anymask.errors import (
         AnymaskError,
         FormatError,
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from anymask.masks import Masks
+    from anymask.matting import Trimap
     from anymask.prompts import Prompt
     from anymask.segmenter import EncodedImage, Segmenter
 
@@ -27,6 +29,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AnymaskError",
     "BackgroundRemover",
+    "CutOut",
     "EncodedImage",
     "FormatError",
     "ImageError",
@@ -36,18 +39,23 @@ __all__ = [
     "Prompt",
     "PromptError",
     "Segmenter",
+    "Trimap",
     "WeightsError",
     "__version__",
+    "cut_out",
     "models",
     "remove_background",
 ]
 
 _HOMES = {
     "BackgroundRemover": "background",
+    "CutOut": "compositing",
     "EncodedImage": "segmenter",
     "Masks": "masks",
     "Prompt": "prompts",
     "Segmenter": "segmenter",
+    "Trimap": "matting",
+    "cut_out": "background",
     "models": "catalog",
     "remove_background": "background",
 }

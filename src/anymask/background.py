@@ -4,6 +4,7 @@ background's colours."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TypedDict, Unpack
@@ -15,10 +16,12 @@ from PIL import Image
 from anymask import matting
 from anymask.catalog import ModelEntry, find, models
 from anymask.compositing import BLUR, Background, CutOut, blurred
-from anymask.errors import ModelError, PromptError
+from anymask.errors import ImageError, ModelError, PromptError
 from anymask.foreground import estimate_foreground
 from anymask.images import Picture, Source, read_picture
+from anymask.masks import Masks
 from anymask.matting import Trimap
+from anymask.pointing import coarse_matte
 from anymask.prompts import Prompt
 from anymask.refine import resize
 from anymask.runtime import load_matte_engine, load_segment_engine
@@ -28,7 +31,6 @@ from anymask.segmenter import Segmenter
 Choice = bool | str
 """On, off, or the name of a method."""
 
-SURE = 6.0  # logit of what is as good as certain
 APART = 0.01  # of the largest subject's area: smaller pieces are no subjects of their own
 
 
@@ -198,22 +200,12 @@ class BackgroundRemover:
         unknown = options.keys() - MatteOptions.__annotations__.keys()
         if unknown:
             raise TypeError(f"BackgroundRemover knows no option {min(unknown)!r}")
-        method = matting.method_of(refine)
-        prompt, trimap = options.get("prompt"), options.get("trimap") or Trimap()
+        matting.method_of(refine)  # an unknown one is told before the network's work
+        prompt = options.get("prompt")
         coarse = (
             self._found(source.rgb, options.get("classes")) if prompt is None else self._pointed_at(source.rgb, prompt)
         )
-        mattes = []
-        for one in coarse:
-            if method == "none":
-                alpha = np.clip(resize(one, source.rgb.shape), 0, 1)
-            else:
-                alpha = matting.refine(one, source.rgb, method, trimap, options.get("refiner"))
-            if options.get("clean"):
-                alpha = matting.clean(alpha)
-            if source.alpha is not None:
-                alpha = np.minimum(alpha, source.alpha / np.float32(255))
-            mattes.append(alpha)
+        mattes = [_refined(one, source, refine, options) for one in coarse]
         return mattes[0][None] if len(mattes) == 1 else np.stack(mattes)
 
     def _found(self, rgb: np.ndarray, classes: Sequence[str] | None) -> np.ndarray:
@@ -231,20 +223,12 @@ class BackgroundRemover:
         return mattes[[self.classes.index(name) for name in wanted]] if wanted else mattes
 
     def _pointed_at(self, rgb: np.ndarray, prompt: Prompt) -> np.ndarray:
-        """The likeliest mask of a prompt as a matte float32 [1, h, w].
-
-        Networks differ in how large a logit is that means certainty; what is typical inside the mask is made certain.
-        """
+        """The likeliest mask of a prompt as a matte float32 [1, h, w]."""
         if self._segmenter is None:
             able = [entry.name for entry in models() if "segment" in entry.tasks]
             raise PromptError(f"{self.name} takes no points or boxes; these do: {', '.join(able)}.")
-        image = self._segmenter.encode(rgb)
-        (best,) = image.predict_batch([prompt])
-        logits = image.placement.covering(best.best.logits[0])
-        inside = logits[logits > 0]
-        gain = max(1.0, SURE / float(np.median(inside))) if inside.size else 1.0
-        matte: np.ndarray = 1 / (1 + np.exp(-np.clip(gain * logits, -30, 30)))
-        return matte.astype(np.float32)[None]
+        (found,) = self._segmenter.encode(rgb).predict_batch([prompt])
+        return coarse_matte(found.best)[None]
 
     def __repr__(self) -> str:
         return f"BackgroundRemover({self.name!r})"
@@ -273,6 +257,60 @@ def _remover(
     model: str, device: str, precision: str, weights: str | Path | None, preprocessing: str
 ) -> BackgroundRemover:
     return BackgroundRemover(model, device, precision, weights, preprocessing)
+
+
+def cut_out(
+    picture: Source | Picture,
+    masks: Masks,
+    *,
+    refine: Choice = True,
+    foreground: Choice = True,
+    trimap: Trimap | None = None,
+    refiner: str | None = None,
+    clean: bool = False,
+) -> list[CutOut]:
+    """Each of a segmenter's masks as a cut-out with soft edges; so a picture that is asked many things, or for
+    everything in it, is encoded once.
+
+    Args:
+        picture: the one that the masks are of.
+        masks: what `EncodedImage.predict` (its `best`, of several candidates) or `everything` gave.
+        refine, foreground: as for `BackgroundRemover.remove`.
+        trimap, refiner, clean: see `MatteOptions`.
+
+    Raises:
+        ImageError: the picture cannot be read, or is not of the masks' size.
+        ModelError, MissingExtraError, WeightsError: the refinement is unknown or cannot be had.
+    """
+    source = read_picture(picture)
+    height, width = source.rgb.shape[:2]
+    if (masks.height, masks.width) != (height, width):
+        raise ImageError(
+            f"The picture has {width} x {height} pixels, but the masks are of one of {masks.width} x {masks.height}."
+        )
+    matting.method_of(refine)
+    options = MatteOptions(trimap=trimap, refiner=refiner, clean=clean)
+    cuts = []
+    for index, placement in enumerate(masks.placements[: len(masks)]):
+        x0, y0, x1, y1 = placement.crop
+        seen = None if source.alpha is None else source.alpha[y0:y1, x0:x1]
+        part = replace(source, rgb=source.rgb[y0:y1, x0:x1], alpha=seen)
+        alpha = np.zeros((height, width), np.float32)
+        alpha[y0:y1, x0:x1] = _refined(coarse_matte(masks, index), part, refine, options)
+        cuts.append(_cut(source, alpha, foreground))
+    return cuts
+
+
+def _refined(coarse: np.ndarray, source: Picture, refine: Choice, options: MatteOptions) -> np.ndarray:
+    """A coarse matte float32 [h, w] over the picture at the picture's size, transparent where the picture is."""
+    method = matting.method_of(refine)
+    if method == "none":
+        alpha: np.ndarray = np.clip(resize(coarse, source.rgb.shape), 0, 1)
+    else:
+        alpha = matting.refine(coarse, source.rgb, method, options.get("trimap") or Trimap(), options.get("refiner"))
+    if options.get("clean"):
+        alpha = matting.clean(alpha)
+    return alpha if source.alpha is None else np.minimum(alpha, source.alpha / np.float32(255))
 
 
 def _cut(source: Picture, alpha: np.ndarray, foreground: Choice) -> CutOut:

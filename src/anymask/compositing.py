@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from PIL import Image, ImageColor, ImageOps
 from anymask.errors import ImageError
 from anymask.images import Source, read_image
 
+Color = str | Sequence[int]
 Background = Source | Sequence[int]
 BLUR = "blur"
 """The background that stands for the picture's own, out of focus."""
@@ -56,6 +58,18 @@ class CutOut:
         else:
             canvas = ImageOps.fit(Image.fromarray(behind), (width, height), Image.Resampling.BICUBIC)
         return self._tagged(Image.composite(Image.fromarray(self.rgb), canvas, Image.fromarray(self._mask())))
+
+    def on(self, color: Color) -> Image.Image:
+        """The cut-out on a colour that may be transparent itself, as RGBA.
+
+        Args:
+            color: a name, "#rrggbb", "#rrggbbaa", or three or four integers in 0..255, the fourth the opacity.
+
+        Raises:
+            ImageError: it is no colour.
+        """
+        plane = Image.new("RGBA", self.alpha.shape[::-1], _rgba(color))
+        return self._tagged(Image.alpha_composite(plane, self.image()))
 
     def _mask(self) -> np.ndarray:
         return (self.alpha * np.float32(255) + np.float32(0.5)).astype(np.uint8)
@@ -123,6 +137,31 @@ def parse_color(value: object) -> tuple[int, int, int] | None:
     if not isinstance(value, list | tuple) and not (isinstance(value, np.ndarray) and value.ndim == 1):
         return None
     parts = list(value)
-    if len(parts) != 3 or not all(isinstance(part, int | np.integer) and 0 <= part <= 255 for part in parts):
+    if len(parts) != 3 or not _are_levels(parts):
         raise ImageError(f"A background colour is three integers in 0..255 (red, green, blue), not {value!r}.")
     return int(parts[0]), int(parts[1]), int(parts[2])
+
+
+def opaque_color(value: Color) -> tuple[int, int, int]:
+    """What `parse_color` reads, and only that. Raises ImageError for anything that is no opaque colour."""
+    color = parse_color(value)
+    if color is None:
+        raise ImageError(f"{value!r} is no colour; give a name, '#rrggbb' or three integers in 0..255.")
+    return color
+
+
+def _rgba(value: Color) -> tuple[int, int, int, int]:
+    parts: Sequence[object] = ()
+    if isinstance(value, str):
+        with suppress(ValueError):
+            parts = ImageColor.getcolor(value, "RGBA")  # type: ignore[assignment]  # four integers, in this mode
+    elif isinstance(value, Sequence) or (isinstance(value, np.ndarray) and value.ndim == 1):
+        parts = [*value, 255] if len(value) == 3 else list(value)
+    if len(parts) != 4 or not _are_levels(parts):
+        raise ImageError(f"{value!r} is no colour; give a name, '#rrggbbaa' or three or four integers in 0..255.")
+    red, green, blue, alpha = (int(part) for part in parts)  # type: ignore[call-overload]  # integers, as was seen
+    return red, green, blue, alpha
+
+
+def _are_levels(parts: Sequence[object]) -> bool:
+    return all(isinstance(part, int | np.integer) and 0 <= part <= 255 for part in parts)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from anymask.compositing import CutOut
+from anymask.compositing import Color, CutOut, opaque_color
 from anymask.errors import ImageError
 
 VISIBLE = 0.02  # alpha of what belongs to the subject
+EDGE = 0.5  # alpha at its edge
 
 
 def crop_to_subject(cut: CutOut, margin: float = 0.0) -> CutOut:
@@ -48,7 +49,7 @@ def add_shadow(
     offset: tuple[float, float] = (0.02, 0.03),
     blur: float = 0.025,
     opacity: float = 0.5,
-    color: tuple[int, int, int] = (0, 0, 0),
+    color: Color = (0, 0, 0),
 ) -> CutOut:
     """A soft shadow under the subject; the canvas grows as far as it reaches.
 
@@ -57,12 +58,13 @@ def add_shadow(
         offset: how far it falls to the right and down.
         blur: deviation of the Gaussian that softens it.
         opacity: 0 to 1.
-        color: red, green, blue, 0 to 255.
+        color: a name, "#rrggbb", or red, green, blue in 0..255.
 
-    Raises ImageError for a blur below 0 or an opacity beyond 0 to 1.
+    Raises ImageError for a blur below 0, an opacity beyond 0 to 1, or what is no colour.
     """
     if blur < 0 or not 0 <= opacity <= 1:
         raise ImageError(f"A shadow has a blur of 0 or more and an opacity of 0 to 1, not {blur:g} and {opacity:g}.")
+    below = opaque_color(color)
     box = subject_box(cut)
     if box is None:
         return cut
@@ -81,16 +83,17 @@ def add_shadow(
     shadow = cv2.warpAffine(cut.alpha, moved, cut.alpha.shape[::-1], flags=cv2.INTER_NEAREST)
     if deviation > 0:
         shadow = _softened(shadow, deviation)
-    return _under(cut, shadow * np.float32(opacity), color)
+    return _under(cut, shadow * np.float32(opacity), below)
 
 
-def add_outline(cut: CutOut, width: float = 0.012, color: tuple[int, int, int] = (255, 255, 255)) -> CutOut:
+def add_outline(cut: CutOut, width: float = 0.012, color: Color = (255, 255, 255)) -> CutOut:
     """An outline around the subject, as of a sticker; the canvas grows by its width.
 
-    Raises ImageError for a width that is not above 0.
+    Raises ImageError for a width that is not above 0, or what is no colour.
     """
     if width <= 0:
         raise ImageError(f"An outline must be wider than 0, not {width:g}.")
+    below = opaque_color(color)
     box = subject_box(cut)
     if box is None:
         return cut
@@ -104,13 +107,10 @@ def add_outline(cut: CutOut, width: float = 0.012, color: tuple[int, int, int] =
         max(columns, box[2] + reach),
         max(rows, box[3] + reach),
     )
-    outside = (cut.alpha < 0.5).astype(np.uint8)
-    if not outside.all():  # else the subject is a veil only, and has no edge to outline
-        # Half a pixel beyond the first pixel outside is where the edge runs.
-        distance = cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) - np.float32(0.5)
-        outline = np.clip(np.float32(wide + 0.5) - distance, 0, 1)
-        return _under(cut, outline, color)
-    return cut
+    if cut.alpha.max() < EDGE:  # a veil only, without an edge to outline
+        return cut
+    outline = np.clip(np.float32(wide + 0.5) - _distance(cut.alpha), 0, 1)
+    return _under(cut, outline, below)
 
 
 def subject_box(cut: CutOut) -> tuple[int, int, int, int] | None:
@@ -128,6 +128,22 @@ def _canvas(cut: CutOut, x0: int, y0: int, x1: int, y1: int) -> CutOut:
     rgb = cv2.copyMakeBorder(cut.rgb[inside], *edges, cv2.BORDER_CONSTANT, value=(0, 0, 0))
     alpha = cv2.copyMakeBorder(cut.alpha[inside], *edges, cv2.BORDER_CONSTANT, value=0)
     return CutOut(rgb, alpha, cut.icc_profile, cut.dpi)
+
+
+def _distance(alpha: np.ndarray) -> np.ndarray:
+    """How far each pixel is from the subject's edge, 0 or less inside: float32 `[H, W]`.
+
+    The edge runs through the nearest pixel of the subject, and how much of it the subject fills says where: without
+    that, slanting outlines would be stairs.
+    """
+    outside = (alpha < EDGE).astype(np.uint8)
+    distance = cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    _, nearest = cv2.distanceTransformWithLabels(outside, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    inside = outside == 0
+    filled = np.zeros(int(nearest.max()) + 1, np.float32)
+    filled[nearest[inside]] = alpha[inside] - np.float32(EDGE)
+    away: np.ndarray = distance - filled[nearest]
+    return away
 
 
 def _softened(alpha: np.ndarray, deviation: float) -> np.ndarray:

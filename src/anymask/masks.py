@@ -103,6 +103,11 @@ class Masks:
             raise AnymaskError("There is no best mask, because there are no masks.")
         return self[int(self.scores.argmax())]
 
+    @property
+    def cleaned(self) -> tuple[bool, ...]:
+        """Whether each mask was changed after the network made it, so that its logits are another's."""
+        return tuple(one is not None for one in self._rles)
+
     def region(self, index: int) -> Region:
         """One mask cut to its bounding box, made without a picture-sized array."""
         override = self._rles[index]

@@ -81,11 +81,7 @@ class Recipe:
     def _shown(self, cut: CutOut) -> Image.Image:
         cut = self.finished(cut)
         if self.tint is not None:
-            plane = Image.new("RGBA", cut.alpha.shape[::-1], self.tint)
-            image = cut.image()
-            tinted = Image.alpha_composite(plane, image)
-            tinted.info.update(image.info)
-            return tinted
+            return cut.on(self.tint)
         return cut.image() if self.background is None else cut.over(self.background)
 
 
