@@ -153,7 +153,8 @@ def moving(remover: BackgroundRemover, kind: str, subject: str, behind: str, spe
     for index in range(FRAMES):
         phase = 2 * np.pi * speed * index / FRAMES
         middle = layer.shape[1] / 2, layer.shape[0] / 2
-        place = cv2.getRotationMatrix2D(middle, 8 * np.sin(1.3 * phase), size * (1 + 0.15 * np.sin(phase)))
+        turn = cv2.getRotationMatrix2D(middle, 8 * np.sin(1.3 * phase), size * (1 + 0.15 * np.sin(phase)))
+        place = np.asarray(turn, np.float64)
         place[:, 2] += (
             WIDTH * (0.5 + 0.08 * np.sin(1.7 * phase)) - middle[0],
             HEIGHT * (0.5 + 0.08 * np.sin(2.3 * phase)) - middle[1],

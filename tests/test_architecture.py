@@ -40,6 +40,7 @@ LAYERS = (
         "foreground",
         "grids",
         "matting",
+        "pointing",
         "rawframes",
         "recipe",
         "refine",

@@ -157,7 +157,7 @@ def paste(scene: Scene, rgba: np.ndarray, rng: np.random.Generator) -> None:
     scale = min(size / max(rgba.shape[:2]), 2.5)
     angle = rng.normal(0, 15)
     x, y = rng.uniform(0.1, 0.9) * width, rng.uniform(0.1, 0.9) * height
-    matrix = cv2.getRotationMatrix2D((rgba.shape[1] / 2, rgba.shape[0] / 2), angle, scale)
+    matrix = np.asarray(cv2.getRotationMatrix2D((rgba.shape[1] / 2, rgba.shape[0] / 2), angle, scale), np.float64)
     matrix[:, 2] += [x - rgba.shape[1] / 2, y - rgba.shape[0] / 2]
     if scale < 0.6:
         rgba = cv2.GaussianBlur(rgba, (0, 0), 0.4 / scale)
