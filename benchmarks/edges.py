@@ -150,7 +150,8 @@ third of a cell and uncertain by a twentieth. Parameters of the methods were cho
 SAD, Grad and Conn in thousands (Rhemann et al. 2009), over the whole picture. Colour: mean error of the foreground's
 colours, in levels of 255, where the true alpha is between 0.05 and 0.95, weighted by it, where anything is shown. Over
 magenta: mean error of the cut-out laid over magenta, in levels, where the true alpha is soft. Time: refinement and
-colours, on two cores. rembg: its mask enlarged (Lanczos), colours as they are; `-dc` and `-a` as its command line has them. ViTMatte is
+colours, on two cores. rembg:
+its mask enlarged (Lanczos), colours as they are; `-dc` and `-a` as its command line has them. ViTMatte is
 not here: its weights cannot be had on this machine.
 """
     if not find_spec("rembg"):

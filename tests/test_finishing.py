@@ -120,7 +120,7 @@ def test_an_outline_reaches_as_far_on_every_side(box: tuple[int, int, int, int],
 
 
 def test_a_slanting_outline_is_no_stair() -> None:
-    """Along an edge of any slope the outline's own edge is where it should be, to a twentieth of a pixel in the mean."""
+    """Along an edge of any slope the outline's edge is where it should be, to a twentieth of a pixel in the mean."""
     rows, columns = np.mgrid[:120, :120] + 0.5
     for slope in (0.1, 0.35, 1.0):
         away = (columns - 60 - slope * (rows - 60)) / np.hypot(1, slope)  # pixels beyond the edge
