@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -248,3 +249,21 @@ def test_unknown_choices(pocket: BackgroundRemover) -> None:
         pocket.remove(BUS, "nowhere.png")
     with pytest.raises(ModelError, match="multilevel, blur-fusion, not 'clairvoyance'"):
         pocket.remove(BUS, foreground="clairvoyance")
+
+
+@pytest.mark.parametrize(
+    "placement",
+    [
+        Placement.letterbox(427, 640, 1024),
+        Placement.stretch(427, 640, 1024, None, "bicubic"),
+        Placement.letterbox(427, 640, 1024, (100, 50, 333, 400)),
+    ],
+)
+def test_a_cut_out_lies_where_its_mask_does(placement: Placement) -> None:
+    noise = np.random.default_rng(0).standard_normal((256, 256)).astype(np.float32)
+    smooth = 200 * cv2.GaussianBlur(noise, (0, 0), 6)
+    masks = Masks(smooth[None], np.ones(1), placement)
+    chosen = cut_out(np.full((427, 640, 3), 90, np.uint8), masks, refine=False)[0].alpha > 0.5
+    mask = masks.array[0]
+    assert 0.05 < mask.mean() < 0.95
+    assert (chosen & mask).sum() / (chosen | mask).sum() > 0.99
