@@ -55,11 +55,16 @@ def enlarged(image: np.ndarray, shape: tuple[int, ...], rows: slice) -> np.ndarr
     return cv2.resize(lines, (width, len(lines)), interpolation=cv2.INTER_LINEAR)
 
 
+def across(rows: slice, width: int) -> Iterator[Tile]:
+    """The tiles of a band."""
+    for left in range(0, width, SIDE):
+        yield Tile(rows, slice(left, min(left + SIDE, width)))
+
+
 def uncertain(alpha: np.ndarray) -> Iterator[Tile]:
     """The tiles of alpha float32 `[H, W]` that hold values between 0 and 1."""
     for rows in bands(alpha.shape[0]):
-        for left in range(0, alpha.shape[1], SIDE):
-            tile = Tile(rows, slice(left, min(left + SIDE, alpha.shape[1])))
+        for tile in across(rows, alpha.shape[1]):
             values = alpha[tile]
             if cv2.countNonZero(values * (1 - values)):
                 yield tile
