@@ -14,12 +14,13 @@ import numpy as np
 
 from anymask.errors import ModelError
 from anymask.refine import resize
-from anymask.tiles import uncertain
+from anymask.tiles import across, bands, enlarged, uncertain
 
 LEVELS = (16, 11), (8, 5), (4, 5), (2, 5)  # how much smaller than the picture; the window's width there
 GUARD = 4  # pixels around the foreground that get its colours too: scaled or blurred later, it shows no fringe
 METHODS = "multilevel", "blur-fusion"
 FUSION = 90, 6  # widths of the two blurs
+REACH = 48  # of both together
 FAINT = 1e-6  # a neighbourhood with less weight than this knows less than the coarser level
 
 
@@ -29,33 +30,55 @@ def estimate_foreground(rgb: np.ndarray, alpha: np.ndarray, method: str = "multi
     Args:
         rgb: uint8 `[H, W, 3]`.
         alpha: float32 `[H, W]` in 0..1.
-        method: "multilevel", ours, or "blur-fusion" as Forte published it, with two blurs at full size.
+        method: "multilevel", ours, or "blur-fusion" as Forte published it, with two blurs at full size (BiRefNet's
+            `refine_foreground`).
 
     Returns:
         uint8 `[H, W, 3]`: the picture's colours where alpha is 1, the foreground's share of them where it is between,
-        the nearest foreground's where it is 0 within 4 pixels of something, and black elsewhere ("blur-fusion" gives
-        every pixel some colour).
+        the nearest foreground's where it is 0 within 4 pixels of something, and black elsewhere.
 
     Raises:
         ModelError: an unknown method.
     """
-    if method == "blur-fusion":
-        return _blur_fusion(rgb, alpha)
-    if method != "multilevel":
+    if method not in METHODS:
         raise ModelError(f"Foreground colours are estimated by {', '.join(METHODS)}, not {method!r}.")
-    foreground, background = _smooth(rgb, alpha)
-    seen = (alpha > 0).astype(np.uint8)
-    near = cv2.dilate(seen, np.ones((2 * GUARD + 1, 2 * GUARD + 1), np.uint8))
-    result = cv2.copyTo(rgb, seen, cv2.bitwise_and(foreground, foreground, mask=near))
-    for tile in uncertain(alpha):
-        opacity = _thrice(alpha[tile])
-        shared, _ = _share(rgb[tile], opacity, foreground[tile], background[tile])
-        np.copyto(result[tile], _eight_bits(shared), where=(opacity > 0) & (opacity < 1))
+    smooth = _smooth(rgb, alpha) if method == "multilevel" else None
+    result = np.zeros_like(rgb)
+    square = np.ones((2 * GUARD + 1, 2 * GUARD + 1), np.uint8)
+    for rows in bands(len(rgb)):
+        above = min(rows.start, GUARD)
+        reach = slice(rows.start - above, rows.stop + GUARD)
+        near = cv2.dilate((alpha[reach] > 0).view(np.uint8), square)[above:][: rows.stop - rows.start]
+        cv2.copyTo(rgb[rows], (alpha[rows] == 1).view(np.uint8), result[rows])
+        unclear = near & (alpha[rows] < 1).view(np.uint8)
+        if cv2.countNonZero(unclear):
+            _fill(result, rgb, alpha, rows, unclear, smooth)
     return result
 
 
+def _fill(
+    result: np.ndarray,
+    rgb: np.ndarray,
+    alpha: np.ndarray,
+    rows: slice,
+    unclear: np.ndarray,
+    smooth: tuple[np.ndarray, np.ndarray] | None,
+) -> None:
+    """The colours of a band's pixels that are not opaque, `unclear` uint8 `[h, W]`, into `result`."""
+    whole = None if smooth is None else [enlarged(part, alpha.shape, rows) for part in smooth]
+    for tile in across(rows, alpha.shape[1]):
+        where = unclear[:, tile.columns]
+        if not cv2.countNonZero(where):
+            continue
+        if whole is None:
+            colours = tile.inner(_blur_fusion(tile.cut(rgb, REACH), tile.cut(alpha, REACH)), REACH)
+        else:
+            colours, _ = _share(rgb[tile], _thrice(alpha[tile]), *(part[:, tile.columns] for part in whole))
+        cv2.copyTo(_eight_bits(colours), where, result[tile])
+
+
 def _blur_fusion(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Forte 2021, algorithm 1, twice: blurred widely and then narrowly."""
+    """Forte 2021, algorithm 1, twice: blurred widely and then narrowly. float32 `[h, w, 3]` in 0..255."""
     opacity = _thrice(alpha)
     foreground = background = image = rgb.astype(np.float32)
     for width in FUSION:
@@ -65,11 +88,11 @@ def _blur_fusion(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
         background = cv2.blur(background * (1 - opacity), size) / (1 - weight + np.float32(1e-5))
         missing = image - opacity * fore - (1 - opacity) * background
         foreground = np.clip(fore + opacity * missing, 0, 255)
-    return _eight_bits(foreground)
+    return foreground
 
 
 def _smooth(rgb: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Foreground and background as smooth as they are known from small copies of the picture: uint8 `[H, W, 3]`."""
+    """Foreground and background as they are known from small copies of the picture: uint8 `[H / 2, W / 2, 3]`."""
     foreground = background = rgb
     for scale, width in LEVELS:
         shape = tuple(-(-side // scale) for side in alpha.shape)
@@ -85,7 +108,7 @@ def _smooth(rgb: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]
                 (foreground, background), shared, pieces, (opacity, 1 - opacity), strict=True
             ):
                 level[tile] = _eight_bits(tile.inner(_mean(new, share, piece, width), margin))
-    return resize(foreground, alpha.shape), resize(background, alpha.shape)
+    return foreground, background
 
 
 def _share(

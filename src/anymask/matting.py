@@ -21,8 +21,13 @@ from anymask.refine import refine_matte, resize, without_specks
 if TYPE_CHECKING:
     from anymask.runtime.engine import TrimapEngine
 
+Solver = Callable[[np.ndarray, np.ndarray, np.ndarray | None], np.ndarray | None]
+"""A picture uint8 `[H, W, 3]`, its trimap, and a guess float32 `[H, W]` or None, to alpha float32 `[H, W]` or None,
+where there is no solution."""
+
 REFINEMENTS = ("fast", "closed-form", "vitmatte", "none")
 VITMATTE = "vitmatte-small-distinctions-646"
+PULL = 0.1, 0.001  # towards the guess: where it is certain, and where it is one half
 PIXELS = 2_000_000  # of the box that closed-form matting solves at once; larger ones are solved smaller
 CONTEXT = 0.05  # of the subject's longer side, around it, for ViTMatte to see
 
@@ -77,6 +82,9 @@ def refine(
 ) -> np.ndarray:
     """A network's matte at the picture's size.
 
+    "closed-form" keeps a little to the matte of "fast", as far as that is certain: without, colours that foreground and
+    background share carry the one into the other.
+
     Args:
         coarse: float32 `[h, w]` in 0..1 over the whole picture, of any size.
         rgb: uint8 `[H, W, 3]`.
@@ -99,19 +107,24 @@ def refine(
     cleaned = without_specks(coarse)
     if name == "fast":
         return refine_matte(cleaned, rgb)
-    solved = solve_trimap(rgb, trimap.of(resize(cleaned, rgb.shape)), name, model)
-    return refine_matte(cleaned, rgb) if solved is None else solved
+    # What is missing is said before any work, and whatever the picture.
+    solver = _solver(name, model)
+    fast = refine_matte(cleaned, rgb) if name == "closed-form" else None
+    known = trimap.of(resize(cleaned, rgb.shape))
+    solved = solver(rgb, known, fast) if _solvable(known) else None
+    if solved is not None:
+        return solved
+    return refine_matte(cleaned, rgb) if fast is None else fast
 
 
 def solve_trimap(rgb: np.ndarray, trimap: np.ndarray, method: str, model: str | None = None) -> np.ndarray | None:
     """Alpha float32 `[H, W]` for a picture uint8 `[H, W, 3]` and a trimap uint8 `[H, W]` of 0, 128 and 255, by the
     method "closed-form" or "vitmatte"; None where the trimap lacks foreground or background, or there is no solution.
 
-    Raises as `refine` does.
+    Nothing but picture and trimap counts, as in Levin et al. 2008. Raises as `refine` does.
     """
-    # What is missing is said before any work, and whatever the picture.
-    solve = _vitmatte(model or VITMATTE) if method == "vitmatte" else _closed_form()
-    return solve(rgb, trimap) if _solvable(trimap) else None
+    solver = _solver(method, model)
+    return solver(rgb, trimap, None) if _solvable(trimap) else None
 
 
 def method_of(method: bool | str) -> str:
@@ -176,14 +189,17 @@ def _enlarged(alpha: np.ndarray, rgb: np.ndarray) -> np.ndarray:
     return alpha if alpha.shape == rgb.shape[:2] else refine_matte(alpha, rgb)
 
 
+def _solver(method: str, model: str | None) -> Solver:
+    return _vitmatte(model or VITMATTE) if method == "vitmatte" else _closed_form()
+
+
 # -- closed-form matting ----------------------------------------------------------------------------------------------
 
 
-def _closed_form() -> Callable[[np.ndarray, np.ndarray], np.ndarray | None]:
-    """Solves a picture uint8 `[H, W, 3]` and its trimap for alpha float32 `[H, W]`; None without a solution."""
-    solver = _Solver()
+def _closed_form() -> Solver:
+    matting = _ClosedForm()
 
-    def solve(rgb: np.ndarray, trimap: np.ndarray) -> np.ndarray | None:
+    def solve(rgb: np.ndarray, trimap: np.ndarray, guess: np.ndarray | None) -> np.ndarray | None:
         unknown = _bytes(trimap == 128)
         if not unknown.any():
             return _fill(trimap, (slice(0), slice(0)), np.empty((0, 0), np.float32))
@@ -192,7 +208,7 @@ def _closed_form() -> Callable[[np.ndarray, np.ndarray], np.ndarray | None]:
         shrink = (known.size / PIXELS) ** 0.5
         if shrink > 1:
             picture, known = _smaller(picture, known, shrink)
-        alpha = solver(picture, known)
+        alpha = matting(picture, known, None if guess is None else resize(guess[box], known.shape))
         return None if alpha is None else _fill(trimap, box, _enlarged(alpha, rgb[box]))
 
     return solve
@@ -209,7 +225,7 @@ def _smaller(rgb: np.ndarray, trimap: np.ndarray, shrink: float) -> tuple[np.nda
     return resize(rgb, shape), known
 
 
-class _Solver:
+class _ClosedForm:
     """PyMatting's closed-form matting, which on its first use ever compiles itself for half a minute."""
 
     def __init__(self) -> None:
@@ -221,24 +237,30 @@ class _Solver:
             raise MissingExtraError(
                 'Closed-form matting needs the matting extra: pip install "anymask[matting]".'
             ) from error
-        vars(preconditioner)["print"] = lambda *_: (
-            None
-        )  # it tells of a retry on standard output, where a picture may go
+        vars(preconditioner)["print"] = _silent
         self._factorise = preconditioner.ichol
 
-    def __call__(self, rgb: np.ndarray, trimap: np.ndarray) -> np.ndarray | None:
+    def __call__(self, rgb: np.ndarray, trimap: np.ndarray, guess: np.ndarray | None) -> np.ndarray | None:
         known = trimap != 128
+        if min(trimap.shape) < 3 or not known.any():  # the Laplacian is made of windows of 3 x 3
+            return None
         unknown = ~known.ravel()
         foreground = (trimap == 255).ravel().astype(np.float64)
-        if not known.any():
-            return None
         laplacian = self._laplacian(rgb / 255.0, is_known=known)[unknown]
         matrix = laplacian[:, unknown]
         matrix.eliminate_zeros()
-        pull = -laplacian[:, ~unknown].dot(foreground[~unknown])
+        right = -laplacian[:, ~unknown].dot(foreground[~unknown])
+        del laplacian
+        start = None
+        if guess is not None:
+            start = guess.ravel()[unknown].astype(np.float64)
+            pull = PULL[1] + (PULL[0] - PULL[1]) * (2 * start - 1) ** 2
+            matrix.setdiag(matrix.diagonal() + pull)
+            right += pull * start
         try:
             factor = self._factorise(matrix, discard_threshold=1e-3, max_nnz=100 * matrix.shape[0])
-            solution: np.ndarray = self._solve(matrix, pull, M=factor, rtol=1e-5)
+            with np.errstate(all="ignore"):
+                solution: np.ndarray = self._solve(matrix, right, x0=start, M=factor, rtol=1e-5)
         except ValueError:  # not positive definite, or no convergence
             return None
         if not np.isfinite(solution).all():
@@ -248,13 +270,17 @@ class _Solver:
         return alpha.reshape(trimap.shape)
 
 
+def _silent(*_: object) -> None:
+    """PyMatting prints to standard output when it tries again, where a picture may be going."""
+
+
 # -- ViTMatte ---------------------------------------------------------------------------------------------------------
 
 
-def _vitmatte(model: str) -> Callable[[np.ndarray, np.ndarray], np.ndarray | None]:
+def _vitmatte(model: str) -> Solver:
     engine = _trimap_engine(model)
 
-    def solve(rgb: np.ndarray, trimap: np.ndarray) -> np.ndarray | None:
+    def solve(rgb: np.ndarray, trimap: np.ndarray, _: np.ndarray | None) -> np.ndarray | None:
         box = _box(trimap, 0)
         longer = max(part.stop - part.start for part in box)
         box = _box(trimap, max(round(CONTEXT * longer), 16))
