@@ -40,19 +40,18 @@ def bands(height: int) -> Iterator[slice]:
 
 
 def enlarged(image: np.ndarray, shape: tuple[int, ...], rows: slice) -> np.ndarray:
-    """Some rows of an image float32 `[h, w]` enlarged bilinearly, with half-pixel centres, to `shape` (height, width).
+    """Some rows of an image `[h, w, ...]` enlarged bilinearly, with half-pixel centres, to `shape` (height, width).
 
-    Rows beyond the border repeat it. The whole is never made.
+    float32. Rows beyond the border repeat it. The whole is never made.
     """
     height, width = shape[:2]
     at = np.clip(np.arange(rows.start, rows.stop), 0, height - 1)
     position = np.clip((at + 0.5) * (image.shape[0] / height) - 0.5, 0, image.shape[0] - 1)
     above = position.astype(np.intp)
-    below = np.minimum(above + 1, image.shape[0] - 1)
-    share = (position - above).astype(np.float32)[:, None]
-    upper, lower = image[above], image[below]
-    lines: np.ndarray = upper + share * (lower - upper)
-    return cv2.resize(lines, (width, len(lines)), interpolation=cv2.INTER_LINEAR)
+    share = (position - above).astype(np.float32).reshape(-1, *[1] * (image.ndim - 1))
+    below = image[np.minimum(above + 1, image.shape[0] - 1)].astype(np.float32, copy=False)
+    lines = image[above].astype(np.float32, copy=False)
+    return cv2.resize(lines + share * (below - lines), (width, len(at)), interpolation=cv2.INTER_LINEAR)
 
 
 def across(rows: slice, width: int) -> Iterator[Tile]:
