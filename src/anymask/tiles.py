@@ -51,7 +51,8 @@ def enlarged(image: np.ndarray, shape: tuple[int, ...], rows: slice) -> np.ndarr
     share = (position - above).astype(np.float32).reshape(-1, *[1] * (image.ndim - 1))
     below = image[np.minimum(above + 1, image.shape[0] - 1)].astype(np.float32, copy=False)
     lines = image[above].astype(np.float32, copy=False)
-    return cv2.resize(lines + share * (below - lines), (width, len(at)), interpolation=cv2.INTER_LINEAR)
+    between: np.ndarray = lines + share * (below - lines)
+    return cv2.resize(between, (width, len(at)), interpolation=cv2.INTER_LINEAR)
 
 
 def across(rows: slice, width: int) -> Iterator[Tile]:
