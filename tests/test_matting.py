@@ -1,5 +1,6 @@
 """Refinement by choice: trimaps, closed-form matting, ViTMatte, hard masks."""
 
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -198,3 +199,34 @@ def test_a_clean_mask_cuts_at_half_of_255() -> None:
 
 def test_the_names() -> None:
     assert REFINEMENTS == ("fast", "closed-form", "vitmatte", "none")
+
+
+LARGE = """
+import sys
+import numpy as np, cv2
+sys.path.insert(0, sys.argv[1])
+from composites import compose, hair, reduced
+from anymask.foreground import estimate_foreground
+from anymask.matting import refine
+
+def peak():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024
+
+alpha = hair()
+matte, small = reduced(alpha, 2), compose(alpha).picture
+estimate_foreground(small, refine(matte, small))
+picture = cv2.resize(small, (7500, 6667), interpolation=cv2.INTER_NEAREST)
+before = peak()
+alpha = refine(matte, picture)
+foreground = estimate_foreground(picture, alpha)
+print(peak() - before - (alpha.nbytes + foreground.nbytes) / 2**20)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_fifty_megapixels_cost_little_beyond_picture_and_result() -> None:
+    command = [sys.executable, "-c", LARGE, str(Path(__file__).parent)]
+    run = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+    assert float(run.stdout) < 250  # MB; a copy of the picture in float32 would be 600
