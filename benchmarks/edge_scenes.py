@@ -58,8 +58,9 @@ def network_mask(alpha: np.ndarray, side: int, seed: int = 0) -> np.ndarray:
     y, x = np.mgrid[:side, :side].astype(np.float32)
     small = cv2.remap(small, x + shift[0], y + shift[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     small = small + 4 * small * (1 - small) * _smooth(rng, small.shape, side // 4, 0.05)
-    small = 0.01 + 0.98 * small + np.abs(rng.normal(0, 0.004, small.shape)) * np.sign(0.5 - small)
-    levels: np.ndarray = (np.clip(small, 0, 1) * 255 + 0.5).astype(np.uint8)
+    small = small + np.abs(rng.normal(0, 0.002, small.shape)) * np.sign(0.5 - small)
+    small = (small - small.min()) / (small.max() - small.min())  # as most programs stretch a network's output
+    levels: np.ndarray = (small * 255 + 0.5).astype(np.uint8)
     return levels
 
 
