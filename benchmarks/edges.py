@@ -156,8 +156,8 @@ colours, in levels of 255, where the true alpha is between 0.05 and 0.95, weight
 magenta: mean error of the cut-out laid over magenta, in levels, within {HALO} pixels of where the true alpha is soft.
 Time: refinement and colours, on two cores. rembg: its mask enlarged (Lanczos) and multiplied into the colours; `-dc`
 and `-a` as its command line has them; `-a` with its own trimap, of which ours differs only at the picture's border.
-Ours leave out what lies apart and weighs under 3% of the subject, as they always do: in one of the shapes that is wrong,
-and makes most of that kind's error. ViTMatte is not here: its weights cannot be had on this machine.
+Ours leave out what lies apart and weighs under 3% of the subject, as they always do: in one of the shapes it is
+wrong, and makes most of that kind's error. ViTMatte is not here: its weights cannot be had on this machine.
 """
     if not find_spec("rembg"):
         text += "\nrembg is not installed where this was made: its rows are missing.\n"
