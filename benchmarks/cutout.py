@@ -12,11 +12,13 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import openvino as ov
 from onnx_models import NETWORKS, onnx_file
 from PIL import Image
 from run import Row, machine
@@ -90,6 +92,31 @@ def network_rows(files: dict[str, Path], runs: int) -> list[Row]:
     return rows
 
 
+def profile_lines(files: dict[str, Path]) -> list[str]:
+    """Where the engine's time goes by kind of operation, the least of some runs of each; bf16 where it is native."""
+    from anymask.runtime.openvino import has_native_bf16
+
+    core = ov.Core()
+    settings = {"INFERENCE_PRECISION_HINT": "bf16" if has_native_bf16() else "f32", "PERF_COUNT": True}
+    lines = ["", "Where the network's time goes, by OpenVINO's own counters, in milliseconds:", ""]
+    for name in ("u2net", "birefnet-general-lite"):
+        compiled = core.compile_model(core.read_model(files[name]), "CPU", {"PERFORMANCE_HINT": "LATENCY", **settings})
+        request = compiled.create_infer_request()
+        image = np.random.default_rng(0).normal(0, 1, tuple(compiled.inputs[0].shape)).astype(np.float32)
+        least: dict[str, tuple[str, float]] = {}
+        for _ in range(4):
+            request.infer([image])
+            for node in request.get_profiling_info():
+                ms = 1000 * node.real_time.total_seconds()
+                least[node.node_name] = node.node_type, min(ms, least.get(node.node_name, ("", ms))[1])
+        kinds: defaultdict[str, float] = defaultdict(float)
+        for kind, ms in least.values():
+            kinds[kind] += ms
+        most = ", ".join(f"{kind} {ms:.0f}" for kind, ms in sorted(kinds.items(), key=lambda item: -item[1])[:6])
+        lines.append(f"* {name}: {sum(kinds.values()):.0f} in all; {most}.")
+    return lines
+
+
 def process_rows(files: dict[str, Path], folder: Path, runs: int) -> list[Row]:
     """Whole processes: one picture, a folder."""
     picture = folder / "photo.jpg"
@@ -142,7 +169,7 @@ def process_rows(files: dict[str, Path], folder: Path, runs: int) -> list[Row]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=5, help="runs of each figure (slow ones: fewer)")
-    parser.add_argument("--only", choices=("network", "process"), help="only these rows; writes nothing")
+    parser.add_argument("--only", choices=("network", "process", "profile"), help="only these rows; writes nothing")
     parser.add_argument("--keep", type=Path, help="a folder for the ONNX files, so that they are made once")
     parser.add_argument("--output", type=Path, default=HERE / "CUTOUT.md")
     options = parser.parse_args()
@@ -172,7 +199,9 @@ def main() -> None:
             rows += network_rows(files, options.runs)
         if options.only in (None, "process"):
             rows += process_rows(files, folder, options.runs)
-    lines += [str(row) for row in rows]
+        lines += [str(row) for row in rows]
+        if options.only in (None, "profile"):
+            lines += profile_lines(files)
     print("\n".join(lines))
     if options.only is None:
         options.output.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -146,6 +146,8 @@ def test_a_segmenters_name_does_not_open_onnx_files(path):
 def test_a_missing_file_and_a_model_without_weights():
     with pytest.raises(WeightsError, match=r"are not at nowhere\.onnx"):
         engine(Path("nowhere.onnx"))
+    with pytest.raises(WeightsError, match="is a folder; u2netp opens from a file"):
+        engine(Path(__file__).parent, "u2netp")
     with pytest.raises(
         WeightsError, match="u2net_custom has no weights of its own: give it a file of yours with weights="
     ):

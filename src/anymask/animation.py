@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -74,9 +73,9 @@ def read_animation(path: str | os.PathLike[str], max_pixels: int = 400_000_000) 
                 raise ImageError(
                     f"{path} has {count} frames of {image.width} x {image.height} pixels, which is too much."
                 )
-            loop = int(image.info.get("loop", 0 if "loop" in image.info else 1))
+            loop = int(image.info.get("loop", 1))
             frames, durations = [], []
-            for frame in _whole(image):
+            for frame in ImageSequence.Iterator(image):
                 frames.append(frame.convert("RGBA"))
                 durations.append(int(frame.info.get("duration", 0)) or USUAL)  # known when the frame has been decoded
     except ImageError:
@@ -86,7 +85,3 @@ def read_animation(path: str | os.PathLike[str], max_pixels: int = 400_000_000) 
     except Exception as error:  # what Pillow raises over damaged files is of every kind
         raise ImageError(f"{path} is damaged or cannot be decoded ({error}).") from error
     return Animation(tuple(frames), tuple(durations), loop)
-
-
-def _whole(image: Image.Image) -> Iterator[Image.Image]:
-    yield from ImageSequence.Iterator(image)

@@ -17,7 +17,7 @@ from anymask import matting
 from anymask.catalog import ModelEntry, find, models
 from anymask.compositing import BLUR, Background, CutOut, blurred
 from anymask.errors import ImageError, ModelError, PromptError
-from anymask.foreground import estimate_foreground
+from anymask.foreground import foreground_by
 from anymask.images import Picture, Source, read_picture
 from anymask.masks import Masks
 from anymask.matting import Trimap
@@ -26,6 +26,7 @@ from anymask.prompts import Prompt
 from anymask.refine import resize
 from anymask.runtime import load_matte_engine, load_segment_engine
 from anymask.runtime.engine import MatteEngine, SegmentEngine
+from anymask.runtime.matte import SubjectMatte
 from anymask.segmenter import Segmenter
 
 Choice = bool | str
@@ -80,7 +81,7 @@ class BackgroundRemover:
         segments: SegmentEngine | None = None
         if "matte" in spec.tasks or "segment" not in spec.tasks:  # the engine says what is wrong with others
             self.engine = load_matte_engine(model, device, precision, weights, preprocessing)
-            segments = getattr(self.engine, "segments", None)
+            segments = self.engine.segments if isinstance(self.engine, SubjectMatte) else None
         else:
             segments = load_segment_engine(model, device, precision, weights)
         self._segmenter = None if segments is None else Segmenter.over(segments, weights)
@@ -122,8 +123,7 @@ class BackgroundRemover:
             PromptError: the model needs a prompt, knows none, or this one does not fit the picture.
             ModelError, MissingExtraError, WeightsError: the class or the refinement is unknown or cannot be had.
         """
-        alpha: np.ndarray = self._mattes(read_picture(picture), refine, options).max(axis=0)
-        return alpha
+        return _together(self._mattes(read_picture(picture), refine, options))
 
     def cutout(
         self,
@@ -192,11 +192,10 @@ class BackgroundRemover:
         return cut.over(background)
 
     def _cutout(self, source: Picture, refine: Choice, foreground: Choice, options: MatteOptions) -> CutOut:
-        mattes = self._mattes(source, refine, options)
-        return _cut(source, mattes[0] if len(mattes) == 1 else mattes.max(axis=0), foreground)
+        return _cut(source, _together(self._mattes(source, refine, options)), foreground)
 
-    def _mattes(self, source: Picture, refine: Choice, options: MatteOptions) -> np.ndarray:
-        """float32 [N, H, W], one for each wanted class, or one."""
+    def _mattes(self, source: Picture, refine: Choice, options: MatteOptions) -> list[np.ndarray]:
+        """float32 [H, W], one for each wanted class, or one."""
         unknown = options.keys() - MatteOptions.__annotations__.keys()
         if unknown:
             raise TypeError(f"BackgroundRemover knows no option {min(unknown)!r}")
@@ -205,8 +204,7 @@ class BackgroundRemover:
         coarse = (
             self._found(source.rgb, options.get("classes")) if prompt is None else self._pointed_at(source.rgb, prompt)
         )
-        mattes = [_refined(one, source, refine, options) for one in coarse]
-        return mattes[0][None] if len(mattes) == 1 else np.stack(mattes)
+        return [_refined(one, source, refine, options) for one in coarse]
 
     def _found(self, rgb: np.ndarray, classes: Sequence[str] | None) -> np.ndarray:
         """The subject, or the wanted classes of it: float32 [N, h, w]."""
@@ -313,12 +311,13 @@ def _refined(coarse: np.ndarray, source: Picture, refine: Choice, options: Matte
     return alpha if source.alpha is None else np.minimum(alpha, source.alpha / np.float32(255))
 
 
+def _together(mattes: list[np.ndarray]) -> np.ndarray:
+    """The largest value of each pixel; of one matte no copy is made."""
+    return mattes[0] if len(mattes) == 1 else np.maximum.reduce(mattes)
+
+
 def _cut(source: Picture, alpha: np.ndarray, foreground: Choice) -> CutOut:
-    if foreground is False:
-        rgb = source.rgb
-    else:
-        rgb = estimate_foreground(source.rgb, alpha, "multilevel" if foreground is True else foreground)
-    return CutOut(rgb, alpha, source.icc_profile, source.dpi)
+    return CutOut(foreground_by(source.rgb, alpha, foreground), alpha, source.icc_profile, source.dpi)
 
 
 def _pieces(alpha: np.ndarray) -> list[np.ndarray]:

@@ -39,7 +39,7 @@ class CutOut:
 
     def image(self) -> Image.Image:
         """The cut-out as RGBA."""
-        return self._tagged(Image.fromarray(np.dstack((self.rgb, self._mask()))))
+        return self._tagged(Image.fromarray(np.dstack((self.rgb, levels(self.alpha)))))
 
     def over(self, background: Background) -> Image.Image:
         """The cut-out over a colour or over a picture, as RGB.
@@ -57,7 +57,7 @@ class CutOut:
             canvas = Image.new("RGB", (width, height), behind)
         else:
             canvas = ImageOps.fit(Image.fromarray(behind), (width, height), Image.Resampling.BICUBIC)
-        return self._tagged(Image.composite(Image.fromarray(self.rgb), canvas, Image.fromarray(self._mask())))
+        return self._tagged(Image.composite(Image.fromarray(self.rgb), canvas, Image.fromarray(levels(self.alpha))))
 
     def on(self, color: Color) -> Image.Image:
         """The cut-out on a colour that may be transparent itself, as RGBA.
@@ -71,13 +71,15 @@ class CutOut:
         plane = Image.new("RGBA", self.alpha.shape[::-1], _rgba(color))
         return self._tagged(Image.alpha_composite(plane, self.image()))
 
-    def _mask(self) -> np.ndarray:
-        return (self.alpha * np.float32(255) + np.float32(0.5)).astype(np.uint8)
-
     def _tagged(self, image: Image.Image) -> Image.Image:
         tags = {"icc_profile": self.icc_profile, "dpi": self.dpi}
         image.info.update({name: value for name, value in tags.items() if value is not None})
         return image
+
+
+def levels(alpha: np.ndarray) -> np.ndarray:
+    """Alpha in 0..1 as the nearest of 0..255, uint8."""
+    return (alpha * np.float32(255) + np.float32(0.5)).astype(np.uint8)
 
 
 def blurred(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:

@@ -75,88 +75,74 @@ def jobs(
     return [Job(source, target, not overwrite and target.exists()) for source, target in dict(pairs).items()]
 
 
-Finish = Callable[[], object]
-"""What is left to do for a picture when its turn is over: writing."""
-
-UNWRITTEN = 2
-"""So many results may wait to be written while the next picture is at work."""
-
-
 def process(
     jobs: Iterable[Job],
-    function: Callable[[Any, Path], Finish | None],
+    function: Callable[[Any, Path], object],
     on_progress: Callable[[int, int], object] = lambda done, total: None,
     read: Callable[[Path], Any] = Path,
     workers: int = 1,
 ) -> Outcome:
-    """Do the jobs one after the other; what fails is noted, and the rest is done all the same.
+    """Do the jobs, in their order; what fails is noted, and the rest is done all the same.
 
     Args:
-        function: makes what the target, its second argument, is to hold; the target's folder exists by then. Its first
-            argument is what `read` made of the source. It writes the target itself, or returns what does, which is then
-            called in a thread while the next picture is at work.
+        function: writes the target, its second argument, whose folder exists by then; its first is what `read` made of
+            the source.
         on_progress: called with the number of jobs behind us and the number of all, from 0 on.
         read: called with the next sources, in a thread, while `function` works; by default the path is handed on.
-        workers: so many jobs are at work at a time, each in a thread; what belongs to one stays in its order.
+        workers: with more than one, so many jobs are at work at a time, each in a thread.
     """
     todo = list(jobs)
     outcome = Outcome()
-    writing: deque[tuple[Job, Future[object]]] = deque()
-    count = 0
+    at_work: deque[tuple[Job, Future[None]]] = deque()
 
     def settle(waiting: int) -> None:
-        nonlocal count
-        while len(writing) > waiting:
-            job, written = writing.popleft()
+        """Note what became of the oldest jobs, until no more than so many are waited for."""
+        while len(at_work) > waiting:
+            job, work = at_work.popleft()
             try:
-                written.result()
+                work.result()
                 outcome.done.append(job.target)
             except AnymaskError as error:
                 outcome.failed.append((job.source, str(error)))
             except Exception as error:  # a fault of ours must not cost the user the other thousand pictures
                 outcome.failed.append((job.source, f"{job.source}: {error} ({type(error).__name__})"))
-            count += 1
-            on_progress(count, len(todo))
+            told()
 
-    def made(job: Job, source: Future[Any]) -> Finish | None:
+    def told() -> None:
+        on_progress(len(outcome.done) + len(outcome.skipped) + len(outcome.failed), len(todo))
+
+    def do(job: Job, source: Future[Any]) -> None:
         job.target.parent.mkdir(parents=True, exist_ok=True)
-        return function(source.result(), job.target)
+        function(source.result(), job.target)
 
-    on_progress(0, len(todo))
-    with (
-        closing(read_ahead([job.source for job in todo if not job.skip], read)) as sources,
-        ThreadPoolExecutor(workers, thread_name_prefix="anymask-work") as pool,
-    ):
-        for job in todo:
-            if job.skip:
-                settle(0)
-                outcome.skipped.append(job.target)
-                count += 1
-                on_progress(count, len(todo))
-                continue
-            _, source = next(sources)
-
-            def whole(job: Job = job, source: Future[Any] = source) -> None:
-                left = made(job, source)
-                if left is not None:
-                    left()
-
-            finish: Future[object] = Future()
-            if workers > 1:
-                finish = pool.submit(whole)
-            else:
-                try:
-                    left = made(job, source)
-                    if left is None:
-                        finish.set_result(None)
-                    else:
-                        finish = pool.submit(left)
-                except Exception as error:
-                    finish.set_exception(error)
-            writing.append((job, finish))
-            settle(0 if finish.done() else max(UNWRITTEN, workers))
-        settle(0)
+    told()
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="anymask-work") if workers > 1 else None
+    try:
+        with closing(read_ahead([job.source for job in todo if not job.skip], read)) as sources:
+            for job in todo:
+                if job.skip:
+                    outcome.skipped.append(job.target)
+                    told()
+                    continue
+                _, source = next(sources)
+                at_work.append((job, _done(do, job, source) if pool is None else pool.submit(do, job, source)))
+                settle(0 if pool is None else workers)
+            settle(0)
+    finally:
+        if pool is not None:
+            pool.shutdown(cancel_futures=True)
     return outcome
+
+
+def _done(function: Callable[..., object], *arguments: Any) -> Future[None]:
+    """What a function did, as a future, done here and now; Ctrl-C ends it."""
+    future: Future[None] = Future()
+    try:
+        function(*arguments)
+        future.set_result(None)
+    except Exception as error:
+        future.set_exception(error)
+    return future
 
 
 def _is_file_name(output: Path, inputs: list[Path]) -> bool:

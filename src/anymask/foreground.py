@@ -56,6 +56,13 @@ def estimate_foreground(rgb: np.ndarray, alpha: np.ndarray, method: str = "multi
     return result
 
 
+def foreground_by(rgb: np.ndarray, alpha: np.ndarray, choice: bool | str) -> np.ndarray:
+    """`estimate_foreground` by a method, or by "multilevel" (True); the picture's own colours with False."""
+    if choice is False:
+        return rgb
+    return estimate_foreground(rgb, alpha, "multilevel" if choice is True else choice)
+
+
 def _fill(
     result: np.ndarray,
     rgb: np.ndarray,

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from anymask.background import BackgroundRemover, Choice, MatteOptions
-from anymask.compositing import BLUR, Background, CutOut, blurred
+from anymask.compositing import BLUR, Background, CutOut, blurred, levels
 from anymask.errors import FormatError, ImageError
 from anymask.finishing import add_outline, add_shadow, crop_to_subject, pad_to_ratio
 from anymask.images import Picture, Source, encode_image, read_picture
@@ -115,4 +115,4 @@ def parse_share(text: str) -> float:
 
 
 def _grey(alpha: np.ndarray) -> Image.Image:
-    return Image.fromarray((alpha * np.float32(255) + np.float32(0.5)).astype(np.uint8))
+    return Image.fromarray(levels(alpha))

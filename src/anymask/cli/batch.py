@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from anymask.cli.options import note
-from anymask.folders import Finish, Job, jobs, process
+from anymask.folders import Job, jobs, process
 from anymask.progress import progress
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def plan(inputs: list[Path], output: Path | None, suffix: str, recursive: bool, 
 def carry_out(
     inputs: list[Path],
     todo: list[Job],
-    work: Callable[[Any, Path], Finish | None],
+    work: Callable[[Any, Path], object],
     read: Callable[[Path], Any] = Path,
     workers: int = 1,
 ) -> None:
@@ -44,9 +44,7 @@ def carry_out(
     if is_lone(inputs):
         for job in todo:
             job.target.parent.mkdir(parents=True, exist_ok=True)
-            left = work(read(job.source), job.target)
-            if left is not None:
-                left()
+            work(read(job.source), job.target)
         return
     with progress("Pictures") as advance:
         outcome = process(todo, work, advance, read, workers)

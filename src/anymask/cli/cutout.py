@@ -199,7 +199,7 @@ def cutout(
     """
     from anymask.background import BackgroundRemover, MatteOptions
     from anymask.cli.cutting import Job, carry_out_cutouts
-    from anymask.compositing import BLUR, load_background, parse_color
+    from anymask.compositing import BLUR, load_background, opaque_color
     from anymask.errors import ImageError, PromptError
     from anymask.matting import Trimap
     from anymask.prompts import Prompt
@@ -216,10 +216,7 @@ def cutout(
     line = None
     if outline is not None:
         share, _, colour = outline.partition(":")
-        rgb = parse_color(colour or "white")
-        if rgb is None:
-            raise ImageError(f"{colour!r} is no colour.")
-        line = parse_share(share), rgb
+        line = parse_share(share), opaque_color(colour or "white")
     if bgcolor is not None and not all(0 <= part <= 255 for part in bgcolor):
         raise ImageError(f"A colour is four numbers of 0 to 255 (red, green, blue, alpha), not {bgcolor}.")
     if each and "prompt" in options:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import typer
 from PIL import Image
 
 from anymask.animation import Animation, is_moving, read_animation
@@ -80,10 +81,8 @@ def _read(path: Path) -> tuple[Path, Picture | Animation]:
     return path, read_animation(path) if is_moving(path) else read_picture(path)
 
 
-def _cut_file(
-    job: Job, remover: BackgroundRemover, read: tuple[Path, Picture | Animation], target: Path
-) -> Callable[[], None]:
-    """Make the result of a picture; what is returned writes it."""
+def _cut_file(job: Job, remover: BackgroundRemover, read: tuple[Path, Picture | Animation], target: Path) -> None:
+    """Make the results of a picture and write them."""
     path, picture = read
     recipe, form = job.recipe, target.suffix
     results: dict[Path, Image.Image | Animation]
@@ -97,15 +96,11 @@ def _cut_file(
         results = {_named(target, name, job.suffix): image for name, image in named.items()}
     else:
         results = {target: recipe.one(remover, picture)}
-
-    def write() -> None:
-        for place, result in results.items():
-            data = result.save(form) if isinstance(result, Animation) else encoded(result, form, job.quality)
-            write_atomic(place, data)
-        if job.delete_input:
-            path.unlink()
-
-    return write
+    for place, result in results.items():
+        data = result.save(form) if isinstance(result, Animation) else encoded(result, form, job.quality)
+        write_atomic(place, data)
+    if job.delete_input:
+        path.unlink()
 
 
 def _named(target: Path, name: str, suffix: str) -> Path:
@@ -117,16 +112,17 @@ def _named(target: Path, name: str, suffix: str) -> Path:
 def _cut_stream(job: Job, load: Callable[[], BackgroundRemover]) -> None:
     if len(job.pictures) > 1 or job.pictures[0].is_dir() or job.each or job.watch:
         raise ImageError("With - for standard input or output, give one picture at a time.")
-    form = job.format if job.output in (None, STREAM) else job.output.suffix if job.output else job.format
+    target = None if job.output == STREAM else job.output
+    form = job.format if target is None else target.suffix
     encode_image(Image.new("1", (1, 1)), form)
     source = sys.stdin.buffer.read() if job.pictures == [STREAM] else job.pictures[0]
     picture = read_picture(source)
     data = encoded(job.recipe.one(load(), picture), form, job.quality)
-    if job.output in (None, STREAM):
+    if target is None:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
-    elif job.output is not None:
-        write_atomic(job.output, data)
+    else:
+        write_atomic(target, data)
     if job.delete_input and isinstance(source, Path):
         source.unlink()
 
@@ -168,6 +164,8 @@ def _cut_clip(job: Job, load: Callable[[], BackgroundRemover]) -> None:
         raise ImageError(
             "Clips are cut out as they are: without --each, --crop, --pad, --shadow, --outline and --watch."
         )
+    if recipe.tint is not None and recipe.tint[3] < 255:
+        raise ImageError("Behind a clip lies a colour that is opaque, or nothing: give 255 as the fourth number.")
     target = job.output or source.with_name(f"{source.stem}.{'matte.mp4' if recipe.mask_only else 'cutout.webm'}")
     background = recipe.background if recipe.tint is None else recipe.tint[:3]
     with video_progress("Frames") as advance:
@@ -187,7 +185,7 @@ def _cut_clip(job: Job, load: Callable[[], BackgroundRemover]) -> None:
     note(f"{target}: {result.frames} frames, {result.fps:.1f} a second")
     if result.trouble:
         note(f"{source}: {result.trouble}")
-        raise SystemExit(1)
+        raise typer.Exit(1)
     if job.delete_input:
         source.unlink()
 
@@ -212,7 +210,7 @@ def _cut_arrivals(job: Job, load: Callable[[], BackgroundRemover]) -> None:
                     if one.target.exists() and not job.overwrite:
                         continue
                     one.target.parent.mkdir(parents=True, exist_ok=True)
-                    _cut_file(job, remover, _read(path), one.target)()
+                    _cut_file(job, remover, _read(path), one.target)
                     note(f"{path} -> {one.target}")
             except AnymaskError as error:
                 note(str(error))

@@ -141,6 +141,8 @@ def _file(spec: ModelEntry, weights: str | Path | None) -> Path:
         path = located(spec)
     elif not (path := Path(weights)).exists():
         raise WeightsError(f"The weights of {spec.name} are not at {path}.")
+    elif path.is_dir() and "segment" not in spec.tasks:
+        raise WeightsError(f"{path} is a folder; {spec.name} opens from a file.")
     _tell_licence(spec)
     return path
 

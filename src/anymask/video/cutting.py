@@ -14,9 +14,9 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from anymask.background import Choice, MatteOptions
-from anymask.compositing import BLUR, Background, CutOut, blurred, load_background
+from anymask.compositing import BLUR, Background, CutOut, blurred, levels, load_background
 from anymask.errors import ImageError
-from anymask.foreground import estimate_foreground
+from anymask.foreground import foreground_by
 from anymask.images import Source
 from anymask.video.reading import Frame, Reader
 from anymask.video.smoothing import steadied
@@ -155,13 +155,8 @@ class _Look:
     def __call__(self, rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
         """uint8 [H, W, 3], or [H, W, 4] where nothing lies behind."""
         if self._mask_only:
-            grey = (alpha * np.float32(255) + np.float32(0.5)).astype(np.uint8)
-            return np.repeat(grey[..., None], 3, axis=2)
-        colours = rgb
-        if self._foreground is not False:
-            method = [] if self._foreground is True else [self._foreground]
-            colours = estimate_foreground(rgb, alpha, *method)
-        cut = CutOut(colours, alpha)
+            return np.repeat(levels(alpha)[..., None], 3, axis=2)
+        cut = CutOut(foreground_by(rgb, alpha, self._foreground), alpha)
         if self._blurs:
             return np.asarray(cut.over(blurred(rgb, alpha)))
         if self._behind is None:
