@@ -35,6 +35,7 @@ LAYERS = (
         "compositing",
         "embeddings",
         "everything",
+        "everything_options",
         "finishing",
         "folders",
         "foreground",
@@ -51,7 +52,7 @@ LAYERS = (
         "watch",
     },
     {"evaluation", "export", "training"},
-    {"cli", "__main__", "compat"},
+    {"cli", "__main__", "compat", "server"},
 )
 TORCH = {ROOT / "runtime" / f"{name}.py" for name in ("checkpoint", "convert", "parts", "torch")}
 RANK = {room: rank for rank, layer in enumerate(LAYERS) for room in layer}

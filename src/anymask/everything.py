@@ -10,16 +10,17 @@ areas and boxes of the result are made from its logits when asked for, and are e
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from anymask import rle
-from anymask.errors import PromptError
-from anymask.grids import crop_boxes, layer_grids
+from anymask.everything_options import Options
+from anymask.grids import crop_boxes
 from anymask.masks import Masks, non_maximum_suppression, stability
 from anymask.placement import Box, Placement, tight
 from anymask.regions import remove_small_regions
@@ -47,76 +48,6 @@ class PointModel(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Options:
-    """How to look and what to keep: SAM's names and defaults.
-
-    Attributes:
-        points_per_side: the grid has the square of this many points; None when `point_grids` are given.
-        points_per_batch: points decoded at once; more need more memory.
-        pred_iou_thresh: masks whose predicted IoU is not above this are dropped; 0 or less keeps all.
-        stability_score_thresh: masks less stable than this, 0 to 1, are dropped; 0 keeps all.
-        stability_score_offset: by how much the logits' threshold is moved up and down to measure stability.
-        box_nms_thresh: of two masks of one crop whose boxes' IoU is above this, the one of lower predicted IoU goes.
-        crop_n_layers: layers of crops to look at besides the picture; layer i has 2**i a side.
-        crop_nms_thresh: as `box_nms_thresh`, between masks of different crops; the one of the larger crop goes.
-        crop_overlap_ratio: by how much the first layer's crops overlap, as a share of the picture's shorter side.
-        crop_n_points_downscale_factor: in layer i, `points_per_side` is divided by this to the power of i.
-        point_grids: instead of `points_per_side`, a grid for the picture and one for each layer: `[K, 2]`, x and y in 0
-            to 1.
-        min_mask_region_area: holes and islands of fewer pixels are removed from masks, and what then is found twice.
-
-    Raises:
-        PromptError: a value is out of its range.
-    """
-
-    points_per_side: int | None = 32
-    points_per_batch: int = 64
-    pred_iou_thresh: float = 0.88
-    stability_score_thresh: float = 0.95
-    stability_score_offset: float = 1.0
-    box_nms_thresh: float = 0.7
-    crop_n_layers: int = 0
-    crop_nms_thresh: float = 0.7
-    crop_overlap_ratio: float = 512 / 1500
-    crop_n_points_downscale_factor: int = 1
-    point_grids: Sequence[np.ndarray] | None = None
-    min_mask_region_area: float = 0
-
-    def __post_init__(self) -> None:
-        for name in ("points_per_batch", "crop_n_points_downscale_factor"):
-            _check_count(name, getattr(self, name), 1)
-        _check_count("crop_n_layers", self.crop_n_layers, 0)
-        _check_range("pred_iou_thresh", self.pred_iou_thresh, -1, 1)
-        for name in ("stability_score_thresh", "box_nms_thresh", "crop_nms_thresh", "crop_overlap_ratio"):
-            _check_range(name, getattr(self, name), 0, 1)
-        for name in ("stability_score_offset", "min_mask_region_area"):
-            _check_range(name, getattr(self, name), 0, math.inf)
-        if (self.points_per_side is None) == (self.point_grids is None):
-            raise PromptError("Give either points_per_side or point_grids: one of them, not both.")
-        if self.points_per_side is not None:
-            _check_count("points_per_side", self.points_per_side, 1)
-        self.grids()
-
-    def grids(self) -> list[np.ndarray]:
-        """The points to ask in the picture, then in the crops of each layer: `[K, 2]`, x and y in 0 to 1."""
-        if self.point_grids is None:
-            assert self.points_per_side is not None
-            return layer_grids(self.points_per_side, self.crop_n_layers, self.crop_n_points_downscale_factor)
-        grids = [np.asarray(grid, np.float64) for grid in self.point_grids]
-        if len(grids) != self.crop_n_layers + 1:
-            raise PromptError(
-                f"point_grids must hold a grid for the picture and one for each layer of crops, "
-                f"{self.crop_n_layers + 1} in all, not {len(grids)}."
-            )
-        if any(grid.ndim != 2 or grid.shape[1] != 2 or not len(grid) for grid in grids):
-            shapes = ", ".join(str(grid.shape) for grid in grids)
-            raise PromptError(f"Each of point_grids must be one or more points [K, 2], not of shape {shapes}.")
-        if not all(((grid >= 0) & (grid <= 1)).all() for grid in grids):
-            raise PromptError("The points of point_grids must lie between 0 and 1, as shares of width and height.")
-        return grids
-
-
 @dataclass(eq=False, slots=True)
 class _Candidate:
     """A mask that passed the filters. `logits` is None while a better candidate takes its place."""
@@ -128,6 +59,26 @@ class _Candidate:
     stability: np.float32
     box: np.ndarray
     placement: Placement
+    number: int
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """How far the search has come.
+
+    Attributes:
+        done, total: points asked so far, and in all.
+        found: masks (`Masks` of length 1) that lead now and did not before, by a number of their own.
+        dropped: the numbers of those that lead no longer. What was dropped may lead again later.
+    """
+
+    done: int
+    total: int
+    found: dict[int, Masks]
+    dropped: tuple[int, ...]
+
+
+Search = Generator[Step, None, tuple[Masks, list[int]]]
 
 
 def everything(image: EncodedImage, *, on_progress: Progress | None = None, **options: Any) -> Masks:
@@ -147,47 +98,91 @@ def everything(image: EncodedImage, *, on_progress: Progress | None = None, **op
     Raises:
         PromptError: an option is out of its range.
     """
+    return generate(image, _said(image, options), on_progress)
+
+
+def everything_in_steps(image: EncodedImage, **options: Any) -> Search:
+    """The same, telling what leads after every batch of points, for those who show masks as they are found.
+
+    Yields a `Step` at the start, after every batch and at the end, when what leads is just the result; closing the
+    generator ends the search. Returns the masks that `everything` does, and their numbers. Raises PromptError at once.
+    """
+    return _steps(image, _said(image, options), numbered=True)
+
+
+def _said(image: EncodedImage, options: dict[str, Any]) -> Options:
+    """The options that are given, and the model's own for the rest."""
     given = {**image.segmenter.spec.everything, **options}
     if options.get("point_grids") is not None and "points_per_side" not in options:
         given["points_per_side"] = None
-    return generate(image, Options(**given), on_progress)
+    return Options(**given)
 
 
 def generate(image: PointModel, options: Options, on_progress: Progress | None = None) -> Masks:
     """The same for anything that answers points, with all options said."""
+    steps = _steps(image, options, numbered=False)
+    while True:
+        try:
+            step = next(steps)
+        except StopIteration as end:
+            masks: Masks = end.value[0]
+            return masks
+        if on_progress:
+            on_progress(step.done, step.total)
+
+
+def _steps(image: PointModel, options: Options, numbered: bool) -> Search:
+    """The search; only what is `numbered` tells of masks before the end, which takes making them."""
     height, width = image.placement.height, image.placement.width
     crops = crop_boxes(height, width, options.crop_n_layers, options.crop_overlap_ratio)
     grids = options.grids()
     done, total = 0, sum(len(grids[layer]) for _, layer in crops)
-
-    def advance(points: int) -> None:
-        nonlocal done
-        done += points
-        if on_progress:
-            on_progress(done, total)
-
-    advance(0)
+    yield Step(0, total, {}, ())
+    numbers = itertools.count()
     found: list[_Candidate] = []
+    shown: set[int] = set()
     for crop, layer in crops:
         view = image if layer == 0 else image.crop(crop)
         x0, y0, x1, y1 = crop
         points = (grids[layer] * (x1 - x0, y1 - y0) + (x0, y0)).astype(np.float32)
-        kept, shape = _search(view, points, options, advance)
+        search = _search(view, points, options, numbers)
+        while True:
+            try:
+                asked, leading = next(search)
+            except StopIteration as end:
+                kept, shape = end.value
+                break
+            done += asked
+            yield Step(done, total, *(_news(found + leading, shown) if numbered else ({}, ())))
         found += kept
     if len(crops) > 1:
         areas = [candidate.placement.crop_height * candidate.placement.crop_width for candidate in found]
         found = _suppress(found, 1 / np.array(areas), options.crop_nms_thresh)
 
-    masks = _as_masks(found, shape, image.placement)
+    masks, order = _as_masks(found, shape, image.placement), [candidate.number for candidate in found]
     if options.min_mask_region_area > 0:
-        return _clean(masks, options.min_mask_region_area, max(options.box_nms_thresh, options.crop_nms_thresh))
-    return masks
+        masks, rows = _clean(masks, options.min_mask_region_area, max(options.box_nms_thresh, options.crop_nms_thresh))
+        # What was cleaned is another mask than the one that was told of.
+        order = [next(numbers) if cleaned else order[row] for row, cleaned in zip(rows, masks.cleaned, strict=True)]
+    if numbered:
+        fresh = {number: masks[row] for row, number in enumerate(order) if number not in shown}
+        yield Step(done, total, fresh, tuple(sorted(shown.difference(order))))
+    return masks, order
+
+
+def _news(leading: Iterable[_Candidate], shown: set[int]) -> tuple[dict[int, Masks], tuple[int, ...]]:
+    """What leads now and is not shown yet, and the numbers of what is shown and leads no longer; notes it as shown."""
+    now = {candidate.number: candidate for candidate in leading}
+    new, gone = now.keys() - shown, shown - now.keys()
+    shown ^= new | gone
+    return {number: _as_mask(now[number]) for number in sorted(new)}, tuple(sorted(gone))
 
 
 def _search(
-    view: PointModel, points: np.ndarray, options: Options, advance: Callable[[int], None]
-) -> tuple[list[_Candidate], tuple[int, ...]]:
-    """What is found at the points of one crop, without what is found twice, and the shape of a logit map.
+    view: PointModel, points: np.ndarray, options: Options, numbers: Iterator[int]
+) -> Generator[tuple[int, list[_Candidate]], None, tuple[list[_Candidate], tuple[int, ...]]]:
+    """Yields after each batch how many points it had, and what leads; returns what is found at the points of one crop,
+    without what is found twice, and the shape of a logit map.
 
     Logits are held only of the candidates that lead so far. The last suppression is over all of them; one that it
     brings back, because what had displaced it was displaced itself, is asked for again.
@@ -198,12 +193,12 @@ def _search(
     for batch in _batches(points, options.points_per_batch):
         logits, scores = view.predict_points(batch)
         shape = logits.shape[2:]
-        new = list(_filter(view.placement, batch, logits, scores, options))
+        new = list(_filter(view.placement, batch, logits, scores, options, numbers))
         found += new
         rivals, leading = leading + new, _suppress_by_score(leading + new, options)
         for candidate in set(rivals).difference(leading):
             candidate.logits = None
-        advance(len(batch))
+        yield len(batch), leading
     kept = _suppress_by_score(found, options)
     lost = [candidate for candidate in kept if candidate.logits is None]
     for again in _batches(lost, options.points_per_batch):
@@ -214,7 +209,12 @@ def _search(
 
 
 def _filter(
-    placement: Placement, points: np.ndarray, logits: np.ndarray, scores: np.ndarray, options: Options
+    placement: Placement,
+    points: np.ndarray,
+    logits: np.ndarray,
+    scores: np.ndarray,
+    options: Options,
+    numbers: Iterator[int],
 ) -> Iterable[_Candidate]:
     """The masks of a batch that are sure, stable, not empty, and not cut off by their crop."""
     crop, picture = np.array(placement.crop), np.array([0, 0, placement.width, placement.height])
@@ -227,7 +227,8 @@ def _filter(
         steady, box = measured
         at_crop, at_picture = (np.abs(box - edges) <= EDGE_TOLERANCE for edges in (crop, picture))
         if steady >= options.stability_score_thresh and not (at_crop & ~at_picture).any():
-            yield _Candidate(logits[i, token].copy(), token, points[i], float(scores[i, token]), steady, box, placement)
+            score, number = float(scores[i, token]), next(numbers)
+            yield _Candidate(logits[i, token].copy(), token, points[i], score, steady, box, placement, number)
 
 
 def _measure(logits: np.ndarray, placement: Placement, offset: float) -> tuple[np.float32, np.ndarray] | None:
@@ -265,21 +266,33 @@ def _reach(cells: np.ndarray, scale: float, size: int) -> tuple[int, int]:
 
 
 def _as_masks(found: list[_Candidate], shape: tuple[int, ...], placement: Placement) -> Masks:
-    scores = np.array([candidate.score for candidate in found], np.float32)
-    columns = {
-        "predicted_iou": scores,
+    columns = _columns(found)
+    logits = np.empty((len(found), *shape), np.float32)
+    for row, candidate in zip(logits, found, strict=True):
+        row[:], candidate.logits = candidate.logits, None  # never all of them twice: of SAM each is 256 KB
+    placements = [candidate.placement for candidate in found] or placement
+    return Masks(logits, columns["predicted_iou"], placements, extra=columns)
+
+
+def _as_mask(candidate: _Candidate) -> Masks:
+    """One candidate, which keeps its logits."""
+    assert candidate.logits is not None
+    columns = _columns([candidate])
+    return Masks(candidate.logits[None], columns["predicted_iou"], candidate.placement, extra=columns)
+
+
+def _columns(found: list[_Candidate]) -> dict[str, np.ndarray]:
+    return {
+        "predicted_iou": np.array([candidate.score for candidate in found], np.float32),
         "stability_score": np.array([candidate.stability for candidate in found], np.float32),
         "point_coords": np.array([candidate.point for candidate in found], np.float32).reshape(-1, 2),
         "crop_box": np.array([candidate.placement.crop for candidate in found], np.float32).reshape(-1, 4),
     }
-    logits = np.empty((len(found), *shape), np.float32)
-    for row, candidate in zip(logits, found, strict=True):
-        row[:], candidate.logits = candidate.logits, None  # never all of them twice: of SAM each is 256 KB
-    return Masks(logits, scores, [candidate.placement for candidate in found] or placement, extra=columns)
 
 
-def _clean(masks: Masks, min_area: float, threshold: float) -> Masks:
-    """Masks without small holes and islands; of two that now are alike, the one that needed no change stays."""
+def _clean(masks: Masks, min_area: float, threshold: float) -> tuple[Masks, np.ndarray]:
+    """Masks without small holes and islands; of two that now are alike, the one that needed no change stays. And the
+    rows that these had before."""
     rles: list[rle.RLE | None] = []
     boxes = np.zeros((len(masks), 4), np.float32)
     for i in range(len(masks)):
@@ -288,7 +301,8 @@ def _clean(masks: Masks, min_area: float, threshold: float) -> Masks:
         h, w = region.pixels.shape
         boxes[i] = region.x, region.y, region.x + max(w - 1, 0), region.y + max(h - 1, 0)
     cleaned = Masks(masks.logits, masks.scores, masks.placements, rles=rles, extra=masks.extra)
-    return cleaned[_order(boxes, np.array([one is None for one in rles], np.float32), threshold)]
+    kept = _order(boxes, np.array([one is None for one in rles], np.float32), threshold)
+    return cleaned[kept], kept
 
 
 def _suppress_by_score(candidates: list[_Candidate], options: Options) -> list[_Candidate]:
@@ -307,15 +321,3 @@ def _order(boxes: np.ndarray, scores: np.ndarray, threshold: float) -> np.ndarra
 
 def _batches(items: Any, size: int) -> list[Any]:
     return [items[start : start + size] for start in range(0, len(items), size)]
-
-
-def _check_count(name: str, value: Any, lowest: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < lowest:
-        raise PromptError(f"{name} must be a whole number of at least {lowest}, not {value!r}.")
-
-
-def _check_range(name: str, value: Any, low: float, high: float) -> None:
-    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if not number or not low <= value <= high or math.isinf(value):
-        limits = f"between {low} and {high}" if math.isfinite(high) else f"of at least {low}"
-        raise PromptError(f"{name} must be a number {limits}, not {value!r}.")
