@@ -83,13 +83,35 @@ def read_picture(source: Source | Picture, *, max_pixels: int | None = None) -> 
     if isinstance(source, Picture):
         return source
     limit = _max_pixels(max_pixels)
-    name = str(source) if isinstance(source, str | os.PathLike) else "The picture"
-    try:
+    with _explained(source, limit):
         if isinstance(source, np.ndarray):
             return _from_array(source, limit)
         with _pillow(limit), _open(source) as image:
             _check_size(image.width, image.height, limit)
             return _from_pil(image, limit)
+
+
+def read_header(
+    source: str | os.PathLike[str] | bytes | IO[bytes], *, max_pixels: int | None = None
+) -> tuple[int, int, str]:
+    """Width and height of a picture file as `read_picture` would give it, upright, and Pillow's name of its format.
+
+    Its pixels are not decoded, so that a damaged picture may pass. Raises ImageError otherwise as `read_picture` does.
+    """
+    limit = _max_pixels(max_pixels)
+    with _explained(source, limit), _pillow(limit), _open(source) as image:
+        width, height = image.size
+        _check_size(width, height, limit)
+        turned = _orientation(image) in (5, 6, 7, 8)
+        return (height, width, str(image.format)) if turned else (width, height, str(image.format))
+
+
+@contextmanager
+def _explained(source: Any, limit: int) -> Iterator[None]:
+    """What reading a picture raises, as one sentence with its name."""
+    name = str(source) if isinstance(source, str | os.PathLike) else "The picture"
+    try:
+        yield
     except ImageError as error:
         raise ImageError(f"{name} {error}") from None
     except FileNotFoundError:
