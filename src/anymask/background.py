@@ -104,6 +104,11 @@ class BackgroundRemover:
         """What the model tells apart (u2net_cloth_seg: upper, lower, full); empty where there is just the subject."""
         return () if self.spec.matte is None else self.spec.matte.classes
 
+    @property
+    def segmenter(self) -> Segmenter | None:
+        """The same model, loaded once, for prompts; None for one that takes none."""
+        return self._segmenter
+
     def matte(self, picture: Source | Picture, refine: Choice = True, **options: Unpack[MatteOptions]) -> np.ndarray:
         """How much of the subject each pixel shows.
 

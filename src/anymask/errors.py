@@ -9,6 +9,10 @@ class ImageError(AnymaskError):
     """A picture that cannot be read, is not a picture, is too large, or cannot be written."""
 
 
+class PictureSizeError(ImageError):
+    """A picture with more pixels than are allowed."""
+
+
 class PromptError(AnymaskError):
     """Points, labels, a box or a mask that do not make a prompt, or that do not fit the picture."""
 

@@ -18,7 +18,7 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from anymask.errors import FormatError, ImageError
+from anymask.errors import FormatError, ImageError, PictureSizeError
 
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | Image.Image | np.ndarray
 
@@ -113,7 +113,7 @@ def _explained(source: Any, limit: int) -> Iterator[None]:
     try:
         yield
     except ImageError as error:
-        raise ImageError(f"{name} {error}") from None
+        raise type(error)(f"{name} {error}") from None
     except FileNotFoundError:
         raise ImageError(f"{name} does not exist.") from None
     except IsADirectoryError:
@@ -124,7 +124,7 @@ def _explained(source: Any, limit: int) -> Iterator[None]:
         known = ", ".join(_known())
         raise ImageError(f"{name} is in no format that can be read ({known}; HEIC with pillow-heif).") from None
     except Image.DecompressionBombError:
-        raise ImageError(f"{name} has more than the {limit} pixels allowed (see max_pixels).") from None
+        raise PictureSizeError(f"{name} has more than the {limit} pixels allowed (see max_pixels).") from None
     except Exception as error:  # what Pillow raises over damaged files is of every kind
         raise ImageError(f"{name} is damaged or cannot be decoded ({error}).") from error
 
@@ -298,7 +298,7 @@ def _check_size(width: int, height: int, limit: int) -> None:
     if width * height == 0:
         raise ImageError(f"has no pixels ({width} x {height}).")
     if width * height > limit:
-        raise ImageError(f"has {width} x {height} pixels, more than the {limit} allowed (see max_pixels).")
+        raise PictureSizeError(f"has {width} x {height} pixels, more than the {limit} allowed (see max_pixels).")
 
 
 def _from_pil(image: Image.Image, limit: int) -> Picture:

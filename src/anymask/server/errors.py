@@ -1,0 +1,64 @@
+"""What requests can run into, each with the status it is answered with."""
+
+from __future__ import annotations
+
+from anymask.errors import AnymaskError
+
+
+class RequestError(AnymaskError):
+    """A request that cannot be carried out as it is."""
+
+    status = 400
+    retry_after: int | None = None
+
+
+class Unauthorised(RequestError):
+    """No key, or a wrong one."""
+
+    status = 401
+
+
+class Forbidden(RequestError):
+    """Something that this server does not do for anybody, or not for this origin."""
+
+    status = 403
+
+
+class NotFound(RequestError):
+    """An id or a name that nothing has."""
+
+    status = 404
+
+
+class Gone(RequestError):
+    """An id of something that was dropped to make room."""
+
+    status = 410
+
+
+class TooLarge(RequestError):
+    """A body or a picture beyond the limits."""
+
+    status = 413
+
+
+class TooSlow(RequestError):
+    """A body that took too long to arrive."""
+
+    status = 408
+
+
+class TooMany(RequestError):
+    """One client with too many requests under way; `retry_after` is in seconds."""
+
+    status = 429
+
+    def __init__(self, message: str, retry_after: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Busy(TooMany):
+    """A server with more work than it may keep waiting."""
+
+    status = 503

@@ -1,0 +1,97 @@
+"""The models of a server: those that requests may ask for, loaded when first asked for."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+from anymask.background import BackgroundRemover
+from anymask.catalog import ModelEntry, find
+from anymask.errors import ModelError
+from anymask.segmenter import Segmenter
+from anymask.server.errors import Forbidden
+from anymask.server.settings import Settings
+
+
+class Models:
+    """Models by name, of which the last few stay in memory.
+
+    Raises ModelError at once for a name that is not in the catalogue.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.entries = {entry.name: entry for entry in map(find, settings.models)}
+        self._settings = settings
+        self._weights = {find(name).name: path for name, path in settings.weights.items()}
+        self._ready: OrderedDict[str, BackgroundRemover] = OrderedDict()
+        self._locks = {name: threading.Lock() for name in self.entries}
+        self._lock = threading.Lock()
+
+    def default(self, task: str) -> str | None:
+        """The name of the first model that can `segment` or find a `matte`; None when none can."""
+        return next((name for name, entry in self.entries.items() if task in entry.tasks), None)
+
+    def entry(self, name: str | None, task: str) -> ModelEntry:
+        """The model of a name, or the default for a task.
+
+        Raises:
+            Forbidden: it is not among those that this server offers.
+            ModelError: there is no such model, or it cannot do that.
+        """
+        chosen = name or self.default(task)
+        if chosen is None:
+            raise ModelError(f"This server has no model that can {task}; it has {', '.join(self.entries)}.")
+        entry = find(chosen)
+        if entry.name not in self.entries:
+            raise Forbidden(f"This server does not offer {entry.name}; it has {', '.join(self.entries)}.")
+        able = entry.tasks if task != "matte" else (*entry.tasks, *(["matte"] if "segment" in entry.tasks else []))
+        if task not in able:
+            raise ModelError(f"The model {entry.name} cannot {task}.")
+        return entry
+
+    def weights(self, name: str) -> Path | None:
+        """The file that a model is opened from where that is not its own."""
+        return self._weights.get(name)
+
+    def remover(self, name: str) -> BackgroundRemover:
+        """A model, loaded now if need be, which may take seconds. Raises as BackgroundRemover does."""
+        with self._locks[name]:
+            with self._lock:
+                found = self._ready.get(name)
+                if found is not None:
+                    self._ready.move_to_end(name)
+                    return found
+            device, precision = self._settings.device, self._settings.precision
+            found = BackgroundRemover(name, device, precision, self.weights(name))
+            with self._lock:
+                self._ready[name] = found
+                while len(self._ready) > self._settings.loaded:
+                    self._ready.popitem(last=False)
+            return found
+
+    def segmenter(self, name: str) -> Segmenter:
+        """The same model as a segmenter. Raises ModelError where it takes no prompts."""
+        segmenter = self.remover(name).segmenter
+        if segmenter is None:
+            raise ModelError(f"The model {name} takes no prompts.")
+        return segmenter
+
+    def listing(self) -> list[dict[str, Any]]:
+        """What there is to say of each model, as JSON."""
+        return [
+            {
+                "name": entry.name,
+                "family": entry.family,
+                "description": entry.description,
+                "tasks": list(entry.tasks),
+                "licence": entry.licence,
+                "commercial": entry.commercial,
+                "classes": list(entry.matte.classes) if entry.matte else [],
+                "takes_mask": "segment" in entry.tasks and entry.prompts.mask,
+                "installed": entry.installed,
+                "loaded": entry.name in self._ready,
+            }
+            for entry in self.entries.values()
+        ]
