@@ -91,6 +91,15 @@ def read_picture(source: Source | Picture, *, max_pixels: int | None = None) -> 
             return _from_pil(image, limit)
 
 
+def open_image(data: bytes, *, max_pixels: int | None = None) -> Image.Image:
+    """A picture file as Pillow has it, decoded, in its own mode and not turned. Limit and errors as of `read_picture`."""
+    limit = _max_pixels(max_pixels)
+    with _explained(data, limit), _pillow(limit), _open(data) as image:
+        _check_size(image.width, image.height, limit)
+        image.load()
+        return image
+
+
 def read_header(
     source: str | os.PathLike[str] | bytes | IO[bytes], *, max_pixels: int | None = None
 ) -> tuple[int, int, str]:

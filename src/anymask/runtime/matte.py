@@ -30,7 +30,11 @@ class NetworkMatte:
     ) -> None:
         self.spec, self.network = spec, network
         self._rules = rules if size is None else replace(rules, height=size[0], width=size[1])
-        self._probabilities = probabilities
+        self._size, self._probabilities = size, probabilities
+
+    def fed_by(self, rules: MatteRules) -> "NetworkMatte":
+        """The same network, in memory once, fed by another recipe."""
+        return NetworkMatte(self.spec, rules, self.network, self._size, self._probabilities)
 
     def mattes(self, rgb: np.ndarray) -> np.ndarray:
         answer = self.network(network_input(self._rules, rgb))
