@@ -92,7 +92,7 @@ def read_picture(source: Source | Picture, *, max_pixels: int | None = None) -> 
 
 
 def open_image(data: bytes, *, max_pixels: int | None = None) -> Image.Image:
-    """A picture file as Pillow has it, decoded, in its own mode and not turned. Limit and errors as of `read_picture`."""
+    """A picture file as Pillow has it, decoded, in its own mode, not turned; limit and errors as of `read_picture`."""
     limit = _max_pixels(max_pixels)
     with _explained(data, limit), _pillow(limit), _open(data) as image:
         _check_size(image.width, image.height, limit)
