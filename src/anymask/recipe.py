@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol, Unpack
 
 import numpy as np
 from PIL import Image
@@ -13,6 +14,25 @@ from anymask.compositing import BLUR, Background, CutOut, blurred, levels
 from anymask.errors import FormatError, ImageError
 from anymask.finishing import add_outline, add_shadow, crop_to_subject, pad_to_ratio
 from anymask.images import Picture, Source, encode_image, read_picture
+
+
+class Cutter(Protocol):
+    """Whatever makes cut-outs as `BackgroundRemover` does."""
+
+    def matte(self, picture: Source | Picture, refine: Choice = True, **options: Unpack[MatteOptions]) -> np.ndarray:
+        """As `BackgroundRemover.matte`."""
+        ...
+
+    def cutout(
+        self,
+        picture: Source | Picture,
+        *,
+        refine: Choice = True,
+        foreground: Choice = True,
+        **options: Unpack[MatteOptions],
+    ) -> CutOut:
+        """As `BackgroundRemover.cutout`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -47,7 +67,7 @@ class Recipe:
         if blurs and (self.crop is not None or self.outline or self.shadow or self.pad):
             raise ImageError("The picture's own background cannot be blurred and cropped, padded or outlined as well.")
 
-    def one(self, remover: BackgroundRemover, picture: Source | Picture) -> Image.Image:
+    def one(self, remover: Cutter, picture: Source | Picture) -> Image.Image:
         """The result for a picture: RGBA, RGB over a background, or grey."""
         source = read_picture(picture)
         if self.mask_only:

@@ -42,6 +42,12 @@ class TooLarge(RequestError):
     status = 413
 
 
+class Full(RequestError):
+    """No room on the server's disk."""
+
+    status = 507
+
+
 class TooSlow(RequestError):
     """A body that took too long to arrive."""
 

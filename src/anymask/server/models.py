@@ -25,7 +25,7 @@ class Models:
         self.entries = {entry.name: entry for entry in map(find, settings.models)}
         self._settings = settings
         self._weights = {find(name).name: path for name, path in settings.weights.items()}
-        self._ready: OrderedDict[str, BackgroundRemover] = OrderedDict()
+        self._ready: OrderedDict[tuple[str, str], BackgroundRemover] = OrderedDict()
         self._locks = {name: threading.Lock() for name in self.entries}
         self._lock = threading.Lock()
 
@@ -51,22 +51,28 @@ class Models:
             raise ModelError(f"The model {entry.name} cannot {task}.")
         return entry
 
+    def check_refiner(self, name: str) -> None:
+        """Raises Forbidden where a model that refines edges is neither offered nor there: requests download nothing."""
+        if name not in self.entries and not find(name).installed:
+            raise Forbidden(f"This server does not offer {name}; take other edges: fast or closed-form.")
+
     def weights(self, name: str) -> Path | None:
         """The file that a model is opened from where that is not its own."""
         return self._weights.get(name)
 
-    def remover(self, name: str) -> BackgroundRemover:
+    def remover(self, name: str, preprocessing: str = "original") -> BackgroundRemover:
         """A model, loaded now if need be, which may take seconds. Raises as BackgroundRemover does."""
+        key = name, preprocessing
         with self._locks[name]:
             with self._lock:
-                found = self._ready.get(name)
+                found = self._ready.get(key)
                 if found is not None:
-                    self._ready.move_to_end(name)
+                    self._ready.move_to_end(key)
                     return found
             device, precision = self._settings.device, self._settings.precision
-            found = BackgroundRemover(name, device, precision, self.weights(name))
+            found = BackgroundRemover(name, device, precision, self.weights(name), preprocessing)
             with self._lock:
-                self._ready[name] = found
+                self._ready[key] = found
                 while len(self._ready) > self._settings.loaded:
                     self._ready.popitem(last=False)
             return found
@@ -80,6 +86,7 @@ class Models:
 
     def listing(self) -> list[dict[str, Any]]:
         """What there is to say of each model, as JSON."""
+        loaded = {name for name, _ in list(self._ready)}
         return [
             {
                 "name": entry.name,
@@ -91,7 +98,7 @@ class Models:
                 "classes": list(entry.matte.classes) if entry.matte else [],
                 "takes_mask": "segment" in entry.tasks and entry.prompts.mask,
                 "installed": entry.installed,
-                "loaded": entry.name in self._ready,
+                "loaded": entry.name in loaded,
             }
             for entry in self.entries.values()
         ]

@@ -1,0 +1,118 @@
+"""Masks under a moving pointer."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+from pydantic import ValidationError
+
+from anymask.errors import AnymaskError
+from anymask.server.answers import mask_json
+from anymask.server.context import Server, server_of
+from anymask.server.errors import RequestError
+from anymask.server.logs import LOGGER
+from anymask.server.schemas import Live
+
+router = APIRouter()
+
+LONGEST = 1 << 20  # characters of a message
+
+
+class Mailbox:
+    """Room for one message: a newer one takes the place of one that nobody has taken out."""
+
+    def __init__(self) -> None:
+        self.replaced = 0
+        self._message: Live | None = None
+        self._filled = asyncio.Event()
+
+    def put(self, message: Live) -> None:
+        """Put a message in."""
+        self.replaced += self._message is not None
+        self._message = message
+        self._filled.set()
+
+    async def take(self) -> Live:
+        """Take it out, or wait for one."""
+        await self._filled.wait()
+        self._filled.clear()
+        message, self._message = self._message, None
+        assert message is not None
+        return message
+
+
+@router.websocket("/api/live")
+async def live(socket: WebSocket) -> None:
+    """Each message is a prompt; the latest wins, and those that came in between get no answer (docs/server.md)."""
+    server = server_of(socket)
+    await socket.accept()
+    mailbox = Mailbox()
+    reader = asyncio.create_task(_read(socket, mailbox))
+    writer = asyncio.create_task(_answer_all(server, socket, mailbox))
+    try:
+        await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (reader, writer):
+            task.cancel()
+        for result in await asyncio.gather(reader, writer, return_exceptions=True):
+            if isinstance(result, Exception) and not isinstance(result, WebSocketDisconnect | RuntimeError):
+                LOGGER.error("live", exc_info=result)
+        server.metrics.live.labels("stale").inc(mailbox.replaced)
+        with suppress(RuntimeError):
+            await socket.close()
+
+
+async def _read(socket: WebSocket, mailbox: Mailbox) -> None:
+    while True:
+        text = await socket.receive_text()
+        try:
+            if len(text) > LONGEST:
+                raise RequestError("The message is too long.")
+            message = Live.model_validate_json(text)
+        except (ValidationError, RequestError) as error:
+            await socket.send_json(
+                {"seq": None, "error": f"The message is not understood: {_first(error)}", "status": 422}
+            )
+            continue
+        if message.ping:
+            await socket.send_json({"seq": message.seq, "pong": True})
+        else:
+            mailbox.put(message)
+
+
+async def _answer_all(server: Server, socket: WebSocket, mailbox: Mailbox) -> None:
+    while True:
+        message = await mailbox.take()
+        try:
+            answer = await _answer(server, message)
+            server.metrics.live.labels("answered").inc()
+        except AnymaskError as error:
+            status = error.status if isinstance(error, RequestError) else 400
+            answer = {"seq": message.seq, "picture": message.picture, "error": str(error), "status": status}
+            server.metrics.live.labels("refused").inc()
+        except Exception:
+            LOGGER.exception("live")
+            answer = {"seq": message.seq, "error": "Something went wrong in the server.", "status": 500}
+        await socket.send_json(answer)
+
+
+async def _answer(server: Server, message: Live) -> dict[str, Any]:
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    entry = server.models.entry(message.model, "segment")
+    image = await server.encoded(message.picture, entry.name)
+
+    def ask() -> list[dict[str, Any]]:
+        ((masks, ids),) = server.questions.ask(image, message.picture, [message])
+        return [mask_json(masks, row, identity) for row, identity in enumerate(ids)]
+
+    masks = await server.work.light.run(ask)
+    taken = round((loop.time() - start) * 1000, 1)
+    return {"seq": message.seq, "picture": message.picture, "masks": masks, "milliseconds": taken}
+
+
+def _first(error: Exception) -> str:
+    return str(error.errors()[0]["msg"]) if isinstance(error, ValidationError) else str(error)

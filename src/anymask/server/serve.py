@@ -1,0 +1,82 @@
+"""A server from its start to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from collections.abc import Callable
+
+import uvicorn
+
+from anymask.errors import AnymaskError
+from anymask.server.app import create_app
+from anymask.server.logs import LOGGER, set_up
+from anymask.server.settings import Settings
+
+GRACE = 10  # seconds that requests under way get when the server is told to stop
+
+
+class AddressError(AnymaskError):
+    """An address that cannot be listened on."""
+
+
+def serve(
+    settings: Settings,
+    host: str,
+    port: int,
+    *,
+    log_format: str = "text",
+    log_level: str = "info",
+    on_ready: Callable[[str], None] = lambda address: None,
+) -> None:
+    """Serve until SIGINT or SIGTERM; what is under way then gets a few seconds.
+
+    Args:
+        settings: see `Settings`.
+        host, port: where to listen; port 0 for any that is free.
+        log_format: json or text. log_level: debug, info, warning or error.
+        on_ready: called with the address once it is listened on.
+
+    Raises:
+        AddressError: it cannot be listened on there.
+        ModelError: a model is not in the catalogue.
+    """
+    set_up(log_format, log_level)
+    app = create_app(settings)
+    listening = _listen(host, port)
+    name = f"[{host}]" if ":" in host else host
+    address = f"http://{name}:{listening.getsockname()[1]}"
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE,
+            timeout_keep_alive=20,
+            ws_max_size=2 << 20,
+            ws_ping_interval=20,
+            ws_ping_timeout=20,
+            h11_max_incomplete_event_size=64 << 10,
+        )
+    )
+    LOGGER.info("listening", extra={"address": address, "models": list(settings.models)})
+    on_ready(address)
+    asyncio.run(server.serve(sockets=[listening]))
+    LOGGER.info("stopped")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        if sys.platform != "win32":
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(2048)
+    except OSError as error:
+        raise AddressError(
+            f"{host}:{port} cannot be listened on ({error.strerror}); choose another with --port."
+        ) from None
+    return listening
