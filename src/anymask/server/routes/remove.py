@@ -51,6 +51,7 @@ MOST_MARKS = 1000  # points and rectangles of one prompt
 FARTHEST = 1e6  # pixels
 IN_MEMORY = 1 << 20  # bytes of a picture that waits for its turn; more of it waits in a temporary file
 MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "I;16"})  # of Pillow; what rembg takes as it is
+OPAQUE = frozenset({"I;16", "P", "PA"})  # but these cannot be given an alpha channel that a PNG file can have
 
 PICTURE: dict[int | str, dict[str, Any]] = {200: {"description": "the cut-out", "content": {"image/png": {}}}}
 
@@ -280,7 +281,7 @@ def cut_out(models: Models, entry: ModelEntry, asked: Asked, file: IO[bytes], ma
     except PictureSizeError as error:
         raise TooLarge(str(error)) from None
     del data
-    if image.mode not in MODES or (image.mode == "I;16" and asked.extras.get("putalpha")):
+    if image.mode not in MODES or (image.mode in OPAQUE and asked.extras.get("putalpha")):
         try:
             image = image.convert("RGB")
         except ValueError:
