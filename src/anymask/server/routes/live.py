@@ -61,7 +61,7 @@ async def live(socket: WebSocket) -> None:
             if isinstance(result, Exception) and not isinstance(result, WebSocketDisconnect | RuntimeError):
                 LOGGER.error("live", exc_info=result)
         server.metrics.live.labels("stale").inc(mailbox.replaced)
-        with suppress(RuntimeError):
+        with suppress(RuntimeError, WebSocketDisconnect):
             await socket.close()
 
 
