@@ -42,6 +42,7 @@ LAYERS = (
         "grids",
         "matting",
         "pointing",
+        "projects",
         "rawframes",
         "recipe",
         "refine",

@@ -106,8 +106,10 @@ class LabelledObject:
         for key, flag in flags.items():
             if not isinstance(flag, bool):
                 raise FormatError(f"An object's {key} must be true or false, not {str(flag)[:40]!r}.")
+        given = values["rle"]
+        is_packed = isinstance(given["counts"], str)
         found = cls(
-            runs.encode(one, height, width),
+            {"size": [height, width], "counts": given["counts"]} if is_packed else runs.encode(one, height, width),
             clean_name(values.get("name")),
             _number("score", values.get("score")),
             _number("stability_score", values.get("stability_score")),

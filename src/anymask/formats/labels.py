@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -17,12 +16,12 @@ from PIL import Image
 
 from anymask import rle
 from anymask.colors import palette
-from anymask.errors import FormatError
+from anymask.errors import FormatError, ImageError
 from anymask.formats import runs
 from anymask.formats.annotations import LabelledObject, LabelledPicture
 from anymask.formats.archives import Entry, Files
 from anymask.formats.importing import Find, placed, read_object
-from anymask.images import encode_image
+from anymask.images import encode_image, open_image
 
 PICTURES = "pictures/"
 LEGEND = "legend.json"
@@ -124,14 +123,12 @@ def _picture(one: dict[str, Any], folder: str, picture: LabelledPicture, files: 
 
 def _values(data: bytes, name: str, picture: LabelledPicture) -> np.ndarray:
     try:
-        with Image.open(BytesIO(data), formats=("PNG",)) as image:
-            if image.size != (picture.width, picture.height) or image.mode not in ("P", "L", "1", "I;16", "I"):
-                raise FormatError(f"{name} is no label picture of {picture.width} x {picture.height} pixels.")
-            return np.asarray(image).astype(np.int64)
-    except FormatError:
-        raise
-    except Exception as error:  # what Pillow raises over damaged files is of every kind
-        raise FormatError(f"{name} was skipped, because it cannot be decoded ({error}).") from None
+        image = open_image(data, max_pixels=picture.width * picture.height)
+    except ImageError as error:
+        raise FormatError(f"{name} was skipped: {error}") from None
+    if image.size != (picture.width, picture.height) or image.mode not in ("P", "L", "1", "I;16", "I"):
+        raise FormatError(f"{name} is no label picture of {picture.width} x {picture.height} pixels.")
+    return np.asarray(image).astype(np.int64)
 
 
 def _png(values: np.ndarray) -> bytes:

@@ -90,7 +90,9 @@ def _records(root: Path) -> Iterator[Record]:
 
 
 def _picture_beside(json_path: Path) -> Path | None:
-    return next((p for s in PICTURE_SUFFIXES if (p := json_path.with_suffix(s)).is_file()), None)
+    suffixes = [*PICTURE_SUFFIXES, *sorted(ANY_PICTURES.difference(PICTURE_SUFFIXES))]
+    suffixes += [suffix.upper() for suffix in suffixes]
+    return next((p for s in suffixes if (p := json_path.with_suffix(s)).is_file()), None)
 
 
 def entries(pictures: Iterable[LabelledPicture]) -> Iterator[Entry]:
