@@ -88,10 +88,10 @@ class Guard:
         return urlsplit(origin).netloc.lower() == host.lower() if origin != "null" else False
 
 
-def is_key(key: str | None, settings: Settings) -> bool:
+def is_key(key: bytes | None, settings: Settings) -> bool:
     """Whether this is the key; always where the server asks for none."""
     expected = settings.api_key
-    return expected is None or (key is not None and hmac.compare_digest(key.encode(), expected.encode()))
+    return expected is None or (key is not None and hmac.compare_digest(key, expected.encode()))
 
 
 def is_signed_in(scope: Scope, settings: Settings) -> bool:
@@ -108,25 +108,17 @@ def _is_host(host: str) -> bool:
     return bool(host) and not any(character in host for character in "/@?# ")
 
 
-def _key(headers: Headers) -> str | None:
+def _key(headers: Headers) -> bytes | None:
     scheme, _, token = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token:
-        return token.strip()
+        return token.strip().encode("latin-1")
     if "x-api-key" in headers:
-        return headers["x-api-key"]
+        return headers["x-api-key"].encode("latin-1")
     try:
         cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-    except CookieError:
+        return None if cookie is None else bytes.fromhex(cookie.value)
+    except (CookieError, ValueError):
         return None
-    return None if cookie is None else bytes.fromhex(cookie.value).decode() if _is_hex(cookie.value) else None
-
-
-def _is_hex(text: str) -> bool:
-    try:
-        bytes.fromhex(text).decode()
-    except ValueError:
-        return False
-    return True
 
 
 def _with_headers(send: Send) -> Send:

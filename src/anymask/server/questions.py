@@ -27,6 +27,8 @@ KEPT = 100_000
 CERTAIN = 8.0  # logits of a mask that was drawn, inside and outside
 DEEPEST = 32  # refinements of refinements
 
+SAID = {"points", "labels", "box", "mask_id", "mask"}  # what makes one question different from another
+
 Answer = tuple[Masks, list[str]]
 
 
@@ -63,7 +65,7 @@ class Questions:
         for choice in {_choice(one, multimask) for one in asked}:  # alike ones are decoded together
             rows = [row for row, one in enumerate(asked) if _choice(one, multimask) == choice]
             for row, masks in zip(rows, image.predict_batch([prompts[row] for row in rows], choice), strict=True):
-                text = asked[row].model_dump_json(exclude_none=True, exclude={"name", "multimask"})
+                text = asked[row].model_dump_json(include=SAID, exclude_none=True)
                 order = np.argsort(-masks.scores, kind="stable")
                 ids = [self._remember(Question(picture, model, text, choice, int(place))) for place in order]
                 answers[row] = masks[order], ids

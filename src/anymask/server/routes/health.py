@@ -62,7 +62,7 @@ async def session(request: Request) -> JSONResponse:
 @router.post("/api/session", status_code=204, tags=["session"])
 async def sign_in(request: Request, given: Key) -> Response:
     """Sign a page in: its key goes into a cookie that only this server gets."""
-    if not is_key(given.key, server_of(request).settings):
+    if not is_key(given.key.encode(), server_of(request).settings):
         raise Unauthorised("This is not the key.")
     response = Response(status_code=204)
     secure = request.url.scheme == "https"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
 
+import anyio
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from pydantic import ValidationError
 
@@ -25,15 +27,15 @@ class Mailbox:
     """Room for one message: a newer one takes the place of one that nobody has taken out."""
 
     def __init__(self) -> None:
-        self.replaced = 0
         self._message: Live | None = None
         self._filled = asyncio.Event()
 
-    def put(self, message: Live) -> None:
-        """Put a message in."""
-        self.replaced += self._message is not None
+    def put(self, message: Live) -> bool:
+        """Put a message in; whether it took the place of another."""
+        replaced = self._message is not None
         self._message = message
         self._filled.set()
+        return replaced
 
     async def take(self) -> Live:
         """Take it out, or wait for one."""
@@ -50,22 +52,19 @@ async def live(socket: WebSocket) -> None:
     server = server_of(socket)
     await socket.accept()
     mailbox = Mailbox()
-    reader = asyncio.create_task(_read(socket, mailbox))
-    writer = asyncio.create_task(_answer_all(server, socket, mailbox))
-    try:
-        await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in (reader, writer):
-            task.cancel()
-        for result in await asyncio.gather(reader, writer, return_exceptions=True):
-            if isinstance(result, Exception) and not isinstance(result, WebSocketDisconnect | RuntimeError):
-                LOGGER.error("live", exc_info=result)
-        server.metrics.live.labels("stale").inc(mailbox.replaced)
-        with suppress(RuntimeError, WebSocketDisconnect):
-            await socket.close()
+    async with anyio.create_task_group() as both:
+
+        async def until_left(job: Coroutine[Any, Any, None]) -> None:
+            # A socket that is closed, by either side, ends whichever job meets it first, and so the other.
+            with suppress(WebSocketDisconnect, RuntimeError):
+                await job
+            both.cancel_scope.cancel()
+
+        both.start_soon(until_left, _read(server, socket, mailbox))
+        both.start_soon(until_left, _answer_all(server, socket, mailbox))
 
 
-async def _read(socket: WebSocket, mailbox: Mailbox) -> None:
+async def _read(server: Server, socket: WebSocket, mailbox: Mailbox) -> None:
     while True:
         text = await socket.receive_text()
         try:
@@ -79,8 +78,8 @@ async def _read(socket: WebSocket, mailbox: Mailbox) -> None:
             continue
         if message.ping:
             await socket.send_json({"seq": message.seq, "pong": True})
-        else:
-            mailbox.put(message)
+        elif mailbox.put(message):
+            server.metrics.live.labels("stale").inc()
 
 
 async def _answer_all(server: Server, socket: WebSocket, mailbox: Mailbox) -> None:
