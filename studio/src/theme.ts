@@ -29,9 +29,20 @@ effect(() => {
 });
 
 export function toggleTheme(): void {
-  chosen.value = theme.value === "dark" ? "light" : "dark";
+  chooseTheme(theme.value === "dark" ? "light" : "dark");
+}
+
+/** What the person chose; null where the system decides. */
+export function chosenTheme(): Theme | null {
+  return chosen.value;
+}
+
+/** Chooses a theme; null leaves it to the system. */
+export function chooseTheme(wanted: Theme | null): void {
+  chosen.value = wanted;
   try {
-    localStorage.setItem(STORED, chosen.value);
+    if (wanted) localStorage.setItem(STORED, wanted);
+    else localStorage.removeItem(STORED);
   } catch {
     // No storage: the choice lasts as long as the page.
   }
