@@ -18,15 +18,32 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from anymask import __version__
 from anymask.errors import AnymaskError, PictureSizeError
+from anymask.projects import ConflictError, DiskFullError, NotFoundError
 from anymask.server.bodies import BodyLimit, Refused, answer
 from anymask.server.context import Server
 from anymask.server.errors import RequestError
 from anymask.server.guard import Guard
 from anymask.server.logs import LOGGER
-from anymask.server.routes import cutout, everything, export, health, live, pictures, predict, remove, studio
+from anymask.server.routes import (
+    cutout,
+    everything,
+    export,
+    health,
+    live,
+    pictures,
+    predict,
+    projects,
+    remove,
+    studio,
+)
 from anymask.server.settings import Settings
 
-STATUS: dict[type[AnymaskError], int] = {PictureSizeError: 413}
+STATUS: dict[type[AnymaskError], int] = {
+    PictureSizeError: 413,
+    NotFoundError: 404,
+    ConflictError: 409,
+    DiskFullError: 507,
+}
 QUIET = ("/healthz", "/readyz", "/metrics")
 
 
@@ -51,7 +68,7 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     app.state.server = server
-    for part in (health, pictures, predict, everything, cutout, export, live, remove, studio):
+    for part in (health, pictures, predict, everything, cutout, export, live, remove, projects, studio):
         app.include_router(part.router)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(ValidationError, _malformed)

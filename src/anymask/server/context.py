@@ -9,6 +9,7 @@ from typing import Any
 from starlette.requests import HTTPConnection
 
 from anymask.errors import AnymaskError
+from anymask.projects import Projects
 from anymask.segmenter import EncodedImage
 from anymask.server.fetching import Rules, fetch
 from anymask.server.logs import LOGGER
@@ -28,6 +29,7 @@ class Server:
         self.models = Models(settings)
         self.store = PictureStore(settings, self.models)
         self.questions = Questions()
+        self.projects = Projects(settings.projects, settings.max_pixels) if settings.projects else None
         self.work = Work(settings.workers, settings.waiting)
         self.metrics = Metrics(self.work, self.store)
         self.ready: str | None = "The default model is being loaded."
