@@ -17,6 +17,8 @@ export interface Pending {
   /** The model's answers to `prompt`, best first; empty while none came or where there is no prompt. */
   candidates: Mask[];
   chosen: number;
+  /** The prompt that `candidates` answer; another one than `prompt` while the answer is on its way. */
+  answered: Prompt | null;
   /** The mask that was there before the prompt; clicks add what they hit to it or take it away. */
   base: RLE | null;
   /** What the brush added to the candidate, and what the eraser took away. */
@@ -32,7 +34,7 @@ export interface Item extends ObjectRecord {
   area: number;
   box: Box;
   /** Only in this page: how it was made. */
-  made?: Pick<Pending, "prompt" | "candidates" | "chosen" | "base" | "plus" | "minus">;
+  made?: Pick<Pending, "prompt" | "candidates" | "chosen" | "answered" | "base" | "plus" | "minus">;
 }
 
 export interface Doc {

@@ -4,10 +4,10 @@ import "./theme.css";
 import "./shell.css";
 import "./theme";
 import { listen } from "./commands";
-import { addPanel } from "./slots";
+import { installCore } from "./core";
 import { Shell } from "./shell";
 
-addPanel({ id: "objects", title: "Objects", component: () => <div />, order: 10 });
+installCore();
 
 listen();
 render(<Shell />, document.getElementById("studio")!);

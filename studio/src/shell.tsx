@@ -2,6 +2,7 @@
 import { signal } from "@preact/signals";
 import { current, said } from "./state";
 import { inSlot, openPanel, panels, type SlotName } from "./slots";
+import { Canvas } from "./canvas/canvas";
 import { Toasts } from "./ui/toasts";
 import { Chevron } from "./ui/icons";
 
@@ -90,6 +91,7 @@ export function Shell() {
       </nav>
       <main class="stage">
         <div class="picture-area" data-testid="picture-area">
+          <Canvas />
           <div class="overlay">
             <Slot name="overlay" />
             {!current.value && <Slot name="empty" />}

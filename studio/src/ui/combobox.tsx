@@ -1,0 +1,114 @@
+/** A text field that offers what was written before. */
+import { useEffect, useRef, useState } from "preact/hooks";
+import { usedNames } from "./names";
+
+let number = 0;
+
+export function NameField(props: {
+  value: string;
+  label: string;
+  placeholder?: string;
+  testid?: string;
+  class?: string;
+  focus?: number;
+  disabled?: boolean;
+  /** After Enter, after a choice, or when the field is left. */
+  onCommit: (name: string) => void;
+  onCancel?: () => void;
+  /** Enter was pressed; comes after `onCommit`. */
+  onEnter?: () => void;
+}) {
+  const [id] = useState(() => `names${++number}`);
+  const [text, setText] = useState(props.value);
+  const [open, setOpen] = useState(false);
+  const [active, setActive] = useState(-1);
+  const field = useRef<HTMLInputElement>(null);
+  useEffect(() => setText(props.value), [props.value]);
+  useEffect(() => {
+    if (!props.focus) return;
+    field.current?.focus();
+    field.current?.select();
+  }, [props.focus]);
+
+  const wanted = text.trim().toLowerCase();
+  const offered = open
+    ? usedNames.value
+        .filter((name) => name.toLowerCase().includes(wanted) && name !== text)
+        .sort((a, b) => Number(b.toLowerCase().startsWith(wanted)) - Number(a.toLowerCase().startsWith(wanted)))
+        .slice(0, 7)
+    : [];
+  const commit = (name: string) => {
+    setText(name);
+    setOpen(false);
+    setActive(-1);
+    if (name.trim() !== props.value) props.onCommit(name.trim());
+  };
+  const onKey = (event: KeyboardEvent) => {
+    if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+      setOpen(true);
+      const count = offered.length;
+      if (count) setActive((active + (event.key === "ArrowDown" ? 1 : -1) + count + (active < 0 && event.key === "ArrowUp" ? 1 : 0)) % count);
+      event.preventDefault();
+    } else if (event.key === "Enter") {
+      commit(active >= 0 ? offered[active] : text);
+      event.preventDefault();
+      props.onEnter?.();
+    } else if (event.key === "Escape") {
+      event.stopPropagation();
+      if (open && offered.length) return setOpen(false);
+      setText(props.value);
+      props.onCancel?.();
+      field.current?.blur();
+      document.querySelector<HTMLElement>("canvas.canvas")?.focus();
+    } else if (event.key === "Tab" && active >= 0) commit(offered[active]);
+  };
+  return (
+    <span class={`names ${props.class ?? ""}`}>
+      <input
+        ref={field}
+        class="field"
+        type="text"
+        role="combobox"
+        aria-label={props.label}
+        aria-expanded={offered.length > 0}
+        aria-controls={id}
+        aria-autocomplete="list"
+        aria-activedescendant={active >= 0 ? `${id}-${active}` : undefined}
+        autocomplete="off"
+        spellcheck={false}
+        maxLength={200}
+        placeholder={props.placeholder}
+        disabled={props.disabled}
+        data-testid={props.testid}
+        value={text}
+        onInput={(event) => {
+          setText(event.currentTarget.value);
+          setOpen(true);
+          setActive(-1);
+        }}
+        onKeyDown={onKey}
+        onBlur={() => {
+          setOpen(false);
+          if (text.trim() !== props.value) props.onCommit(text.trim());
+        }}
+      />
+      <ul id={id} role="listbox" aria-label="Names used so far" hidden={!offered.length}>
+        {offered.map((name, index) => (
+          <li
+            key={name}
+            id={`${id}-${index}`}
+            role="option"
+            aria-selected={index === active}
+            onPointerDown={(event) => {
+              event.preventDefault();
+              commit(name);
+              props.onEnter?.();
+            }}
+          >
+            {name}
+          </li>
+        ))}
+      </ul>
+    </span>
+  );
+}
