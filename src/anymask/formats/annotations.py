@@ -172,7 +172,7 @@ def clean_name(value: Any) -> str:
     """
     if value is None:
         return ""
-    if not isinstance(value, str) or len(value) > MAX_NAME:
+    if not isinstance(value, str) or len(value.strip()) > MAX_NAME:
         raise FormatError(f"An object's name must be text of at most {MAX_NAME} characters.")
     if any(category(char) in ("Cc", "Cs", "Zl", "Zp") for char in value):
         raise FormatError("An object's name must not hold control characters or line breaks.")

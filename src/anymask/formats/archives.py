@@ -64,8 +64,8 @@ class Limits:
 
     entries: int = 100_000
     picture: int = 512 << 20
-    text: int = 128 << 20
-    total: int = 32 << 30
+    text: int = 64 << 20
+    total: int = 8 << 30
 
 
 class Files:

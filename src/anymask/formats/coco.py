@@ -129,12 +129,13 @@ def _pictures(content: dict[str, Any], name: str, files: Files, find: Find) -> I
         if not isinstance(image, dict) or not isinstance(image.get("file_name"), str):
             files.skip(f"{name}: a picture without a file name was skipped.")
             continue
-        found = placed(image["file_name"], name, image.get("width"), image.get("height"), files, find)
         number = image.get("id")
-        if found is None or type(number) is not int:
+        annotations = by_image.pop(number, []) if type(number) is int else []
+        found = placed(image["file_name"], name, image.get("width"), image.get("height"), files, find)
+        if found is None:
             continue
         objects = []
-        for one in by_image.pop(number, []):
+        for one in annotations:
             place = f"{name}, annotation {one.get('id')} of {image['file_name']}"
             category = one.get("category_id")
             label = names.get(category) if type(category) is int else None

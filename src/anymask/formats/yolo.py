@@ -23,7 +23,7 @@ from anymask.formats.importing import Find, placed, read_object
 
 PICTURES = "images/"
 LISTS = ("classes.txt", "obj.names", "data.yaml", "data.yml", "dataset.yaml")
-ITEM = re.compile(r"""(?:(\d{1,9})\s*:\s*)?("(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^,\[\]{}]+)""")
+ITEM = re.compile(r"""\s*(?:(\d{1,9})\s*:\s*)?("(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^,\[\]{}]+)""")
 OTHERS = ("readme.txt", "train.txt", "val.txt", "test.txt", "notes.txt", "left-out.txt")
 
 

@@ -25,7 +25,7 @@ from anymask.images import read_header
 from anymask.projects.errors import NotFoundError, ProjectError, said
 
 STATUSES = sa1b.STATUSES
-MAX_JSON = 128 << 20
+MAX_JSON = 64 << 20
 HEAD = re.compile(rb'\{"revision": (\d{1,16}), "checksum": "([0-9a-f]{8})",?\n')
 
 
