@@ -81,6 +81,18 @@ def test_what_was_drawn(server: TestClient, bus: str) -> None:
     assert (plain & whole).sum() / (plain | whole).sum() > 0.98
 
 
+def test_a_preview_is_the_result_but_smaller(server: TestClient, bus: str) -> None:
+    drawn = np.zeros((427, 640), bool)
+    drawn[100:300, 100:250] = True
+    points = {"points": [(320, 200), (20, 20)], "labels": [1, 0]}
+    for what in ({"masks": [rle.compress(rle.encode(drawn))]}, {"prompt": {"box": BOX}}, {"prompt": points}):
+        whole = cut(server, bus, mask_only=True, **what)
+        small = cut(server, bus, mask_only=True, max=320, **what)
+        assert small.size == (320, 214)
+        expected = np.asarray(whole.resize(small.size, Image.Resampling.BOX)).astype(int)
+        assert np.abs(expected - np.asarray(small)).mean() < 4
+
+
 def test_finishing(server: TestClient, bus: str, remover: anymask.BackgroundRemover) -> None:
     cropped = cut(server, bus, crop=True, margin="8%")
     assert alike(cropped, crop_to_subject(remover.cutout(BUS), 0.08).image())

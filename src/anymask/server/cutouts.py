@@ -17,6 +17,7 @@ from anymask.images import Picture, Source, read_picture
 from anymask.masks import Masks
 from anymask.matting import Trimap
 from anymask.placement import Placement
+from anymask.prompts import Prompt
 from anymask.recipe import Recipe, encoded, parse_ratio, parse_share
 from anymask.refine import resize
 from anymask.server.schemas import Cutout, PictureBackground, Rle
@@ -38,8 +39,10 @@ class MasksCutter:
         **options: Unpack[MatteOptions],
     ) -> CutOut:  # fmt: skip
         """As `BackgroundRemover.cutout`."""
+        source = read_picture(picture)
+        masks = _fitted(self._masks, *source.rgb.shape[:2])
         trimap, clean = options.get("trimap"), options.get("clean", False)
-        (cut,) = cut_out(picture, self._masks, refine=refine, foreground=foreground, trimap=trimap, clean=clean)
+        (cut,) = cut_out(source, masks, refine=refine, foreground=foreground, trimap=trimap, clean=clean)
         return cut
 
     def matte(self, picture: Source | Picture, refine: Choice = True, **options: Unpack[MatteOptions]) -> np.ndarray:
@@ -58,10 +61,32 @@ def drawn_masks(drawn: list[Rle], height: int, width: int) -> Masks:
         except (FormatError, ValueError, IndexError, OverflowError, UnicodeEncodeError) as error:
             raise PromptError(f"A mask's RLE cannot be read ({error}).") from None
         whole[y : y + pixels.shape[0], x : x + pixels.shape[1]] |= pixels
+    return _as_masks(whole)
+
+
+def _as_masks(whole: np.ndarray) -> Masks:
+    """A mask bool [H, W] as `Masks`, whose edges are refined from a grid of GRID cells."""
+    height, width = whole.shape
     scale = min(1.0, GRID / max(height, width))
     cells = np.zeros((1, max(1, round(height * scale)), max(1, round(width * scale))), np.float32)
     placement = Placement(height, width, height, width, height, width)
     return Masks(cells, np.ones(1, np.float32), placement, rles=[rle.encode(whole)])
+
+
+def _fitted(masks: Masks, height: int, width: int) -> Masks:
+    """One mask of a whole picture, for that picture in another size."""
+    if (masks.height, masks.width) == (height, width):
+        return masks
+    if masks.cleaned[0]:
+        return _as_masks(resize(masks.array[0].astype(np.float32), (height, width)) > 0.5)
+    placement = replace(masks.placements[0], height=height, width=width, crop=(0, 0, width, height))
+    prompt = masks.prompts[0]
+    if prompt is not None and len(prompt.points):
+        scale = np.array([width / masks.width, height / masks.height])
+        prompt = Prompt(
+            prompt.points * scale, prompt.labels, None if prompt.box is None else prompt.box * np.tile(scale, 2)
+        )
+    return Masks(masks.logits, masks.scores, placement, prompts=prompt)
 
 
 def recipe_of(asked: Cutout, store: PictureStore) -> Recipe:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import uvicorn
 
@@ -15,6 +17,19 @@ from anymask.server.logs import LOGGER, set_up
 from anymask.server.settings import Settings
 
 GRACE = 10  # seconds that requests under way get when the server is told to stop
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, for which being told to stop is no failure: it does not raise the signal again at its end."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 class AddressError(AnymaskError):
@@ -47,7 +62,7 @@ def serve(
     listening = _listen(host, port)
     name = f"[{host}]" if ":" in host else host
     address = f"http://{name}:{listening.getsockname()[1]}"
-    server = uvicorn.Server(
+    server = _Server(
         uvicorn.Config(
             app,
             log_config=None,
