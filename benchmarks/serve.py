@@ -232,8 +232,9 @@ def main() -> None:
         folder = Path(temporary)
         lines += [
             "Each does one thing after another: send a picture and click into it, move over it (WebSocket, twenty "
-            "places a second, of which the newest are answered), cut-outs, rembg's /api/remove, and what no server should be "
-            f"sent. At most {WAITING} requests wait for each kind of work; the others are turned away for a while.",
+            "places a second, of which the newest are answered), cut-outs, rembg's /api/remove, and what no server "
+            f"should be sent. At most {WAITING} requests wait for each kind of work; the others are turned away for a "
+            "while.",
             "",
             *load_lines(options.clients, options.seconds, folder / "home"),
             "",
