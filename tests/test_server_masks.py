@@ -275,3 +275,10 @@ def test_ids_that_nothing_has(server: TestClient, bus: str) -> None:
     gone = server.get(f"/api/pictures/{flowers}")
     assert (gone.status_code, gone.json()["error"]) == (410, "This picture was dropped to make room; send it again.")
     assert sent(server, (ASSETS / "flowers.jpg").read_bytes()) == flowers
+
+
+def test_pictures_to_try(server: TestClient) -> None:
+    assert server.get("/api/models").json()["samples"] == ["bus.jpg", "flowers.jpg", "street.jpg"]
+    assert server.get("/api/samples/bus.jpg").content == BUS
+    for name in ("README.md", "..%2f..%2fpyproject.toml", "none.jpg"):
+        assert server.get(f"/api/samples/{name}").status_code == 404

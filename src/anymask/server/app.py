@@ -34,6 +34,7 @@ from anymask.server.routes import (
     predict,
     projects,
     remove,
+    samples,
     studio,
 )
 from anymask.server.settings import Settings
@@ -68,7 +69,7 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     app.state.server = server
-    for part in (health, pictures, predict, everything, cutout, export, live, remove, projects, studio):
+    for part in (health, pictures, predict, everything, cutout, export, live, remove, projects, samples, studio):
         app.include_router(part.router)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(ValidationError, _malformed)

@@ -9,6 +9,7 @@ from anymask import __version__
 from anymask.server.context import server_of
 from anymask.server.errors import Unauthorised
 from anymask.server.guard import COOKIE, is_key, is_signed_in
+from anymask.server.routes.samples import sample_files
 from anymask.server.schemas import Key
 
 router = APIRouter()
@@ -46,6 +47,7 @@ async def models(request: Request) -> JSONResponse:
             "limits": {"upload_bytes": settings.max_upload, "pixels": settings.max_pixels},
             "urls": settings.fetch_urls,
             "projects": settings.projects is not None,
+            "samples": list(sample_files()),
             "version": __version__,
         }
     )
