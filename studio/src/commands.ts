@@ -101,8 +101,24 @@ export function listen(): () => void {
       return;
     }
   };
+  // Whether keys or the pointer were used last, for the focus rings.
+  const root = document.documentElement;
+  const byKeys = (event: KeyboardEvent) => {
+    if (event.key === "Tab" || event.key.startsWith("Arrow")) root.dataset.input = "keys";
+  };
+  const byPointer = () => {
+    if (root.dataset.input !== "pointer") root.dataset.input = "pointer";
+  };
+  window.addEventListener("keydown", byKeys, true);
+  window.addEventListener("pointermove", byPointer, { capture: true, passive: true });
+  window.addEventListener("pointerdown", byPointer, { capture: true, passive: true });
   window.addEventListener("keydown", onKey);
-  return () => window.removeEventListener("keydown", onKey);
+  return () => {
+    window.removeEventListener("keydown", byKeys, true);
+    window.removeEventListener("pointermove", byPointer, true);
+    window.removeEventListener("pointerdown", byPointer, true);
+    window.removeEventListener("keydown", onKey);
+  };
 }
 
 function perform(command: Command): void {

@@ -29,6 +29,8 @@ export interface Models {
   urls: boolean;
   projects: boolean;
   version: string;
+  /** Names of pictures for trying things out, at /api/samples/NAME; servers without any leave this out. */
+  samples?: string[];
 }
 
 export interface PictureInfo {

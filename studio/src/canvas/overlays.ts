@@ -20,7 +20,7 @@ function onScreen({ context, ratio }: Frame): void {
 }
 
 /** An outline in two strokes: a dark one that shows on light pictures, and the colour on it. */
-export function strokeOutline(frame: Frame, path: Path2D, color: string, width: number, dashed = false, alpha = 1): void {
+export function strokeOutline(frame: Frame, path: Path2D, color: string, width: number, alpha = 1): void {
   const pixel = inPicture(frame);
   const { context } = frame;
   context.lineJoin = "round";
@@ -31,14 +31,7 @@ export function strokeOutline(frame: Frame, path: Path2D, color: string, width: 
   context.stroke(path);
   context.strokeStyle = color;
   context.lineWidth = width * pixel;
-  if (dashed) {
-    context.strokeStyle = "#fff";
-    context.stroke(path);
-    context.strokeStyle = color;
-    context.setLineDash([5 * pixel, 4 * pixel]);
-  }
   context.stroke(path);
-  context.setLineDash([]);
   context.globalAlpha = 1;
 }
 

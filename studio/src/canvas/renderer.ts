@@ -165,7 +165,7 @@ export class Renderer {
     const shown = now ?? this.fading?.hover;
     if (!shown) return;
     this.drawSprite(frame, shown.rle, shown.color, zoom, alpha * 0.9);
-    strokeOutline(frame, outline(shown.rle, displayScale(shown.rle, zoom)), shown.color, 1.5, false, alpha);
+    strokeOutline(frame, outline(shown.rle, displayScale(shown.rle, zoom)), shown.color, 1.5, alpha);
   }
 
   private drawSprite(frame: Frame, rle: RLE, color: string, zoom: number, alpha: number, context = frame.context): void {
@@ -218,7 +218,7 @@ export class Renderer {
     const made: Pending | null = pending.value;
     if (made && !stroke.value) {
       const rle = pendingMask(made);
-      if (rle) strokeOutline(frame, outline(rle, displayScale(rle, zoom)), made.color, 1.8, true);
+      if (rle) strokeOutline(frame, outline(rle, displayScale(rle, zoom)), "#ffffff", 1.8);
     }
     if (foundHovered.value) strokeOutline(frame, outline(foundHovered.value, displayScale(foundHovered.value, zoom)), "#ffffff", 1.5);
     if (made || stroke.value) return;

@@ -1,5 +1,5 @@
 /** One object of the list. */
-import { useState, useEffect } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 import type { Item } from "../doc";
 import { hoveredItem, pending, selection } from "../state";
 import { NameField } from "../ui/combobox";
@@ -18,8 +18,8 @@ export function ObjectRow({ item, index, count }: { item: Item; index: number; c
   const selected = selection.value.has(item.id);
   const asked = naming.value?.id === item.id ? naming.value.time : 0;
   const [editing, setEditing] = useState(0);
-  useEffect(() => {
-    if (asked && performance.now() - asked < 500) setEditing(asked);
+  useLayoutEffect(() => {
+    if (asked) setEditing(asked);
   }, [asked]);
   const title = item.name || `Object ${item.id}`;
   const only = new Set([item.id]);
@@ -42,7 +42,7 @@ export function ObjectRow({ item, index, count }: { item: Item; index: number; c
   return (
     <div
       class={`object ${selected ? "selected" : ""} ${item.hidden ? "off" : ""} ${hoveredItem.value === item.id ? "hovered" : ""} ${pending.value?.edits === item.id ? "editing" : ""}`}
-      style={{ top: index * ROW, height: ROW }}
+      style={{ top: `${index * ROW}px`, height: `${ROW}px` }}
       role="option"
       aria-selected={selected}
       aria-posinset={index + 1}

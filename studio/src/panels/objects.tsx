@@ -80,11 +80,11 @@ export function ObjectsPanel() {
         onDragLeave={() => (dropAt.value = null)}
         onDrop={onDrop}
       >
-        <div style={{ height: items.length * ROW, position: "relative" }}>
+        <div style={{ height: `${items.length * ROW}px`, position: "relative" }}>
           {items.slice(from, to).map((item, index) => (
             <ObjectRow key={item.id} item={item} index={from + index} count={items.length} />
           ))}
-          {dropAt.value !== null && <div class="drop-line" style={{ top: dropAt.value * ROW - 1 }} />}
+          {dropAt.value !== null && <div class="drop-line" style={{ top: `${dropAt.value * ROW - 1}px` }} />}
         </div>
         {!items.length && current.value && (
           <div class="nothing">

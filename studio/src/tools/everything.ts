@@ -43,6 +43,7 @@ export async function findEverything(options: Record<string, unknown> = {}): Pro
   stop();
   const own = (control = new AbortController());
   batch(() => {
+    select([]);
     leastShare.value = 0;
     leastScore.value = 0;
     search.value = { picture, state: "running", done: 0, total: 0, masks: [] };

@@ -20,7 +20,7 @@ export function OpenButtons() {
 
 export function History() {
   return (
-    <span class="row" style={{ gap: 2 }}>
+    <span class="row" style={{ gap: "2px" }}>
       <CommandButton id="edit.undo" icon={Icons.Undo} testid="undo" />
       <CommandButton id="edit.redo" icon={Icons.Redo} testid="redo" />
     </span>
@@ -48,7 +48,7 @@ export function ModelChoice() {
   return (
     <select
       class="field wide-only"
-      style={{ width: "auto", maxWidth: 180 }}
+      style={{ width: "auto", maxWidth: "180px" }}
       aria-label="Model"
       title={segmenters.find((one) => one.name === model.value)?.description}
       value={model.value ?? ""}

@@ -1,6 +1,6 @@
 /** A text field that offers what was written before. */
-import { useEffect, useRef, useState } from "preact/hooks";
-import { usedNames } from "./names";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { naming, usedNames } from "./names";
 
 let number = 0;
 
@@ -23,11 +23,13 @@ export function NameField(props: {
   const [open, setOpen] = useState(false);
   const [active, setActive] = useState(-1);
   const field = useRef<HTMLInputElement>(null);
-  useEffect(() => setText(props.value), [props.value]);
-  useEffect(() => {
+  useLayoutEffect(() => setText(props.value), [props.value]);
+  // At once, so that no letter that is typed next is taken for a shortcut.
+  useLayoutEffect(() => {
     if (!props.focus) return;
     field.current?.focus();
     field.current?.select();
+    naming.value = null;
   }, [props.focus]);
 
   const wanted = text.trim().toLowerCase();

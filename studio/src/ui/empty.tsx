@@ -1,25 +1,11 @@
 /** The page before a picture is open, and while one is on its way. */
-import { signal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
 import { api } from "../api";
-import { current, fail } from "../state";
+import { current, fail, models } from "../state";
 import { openFiles } from "../pictures/open";
 import { renew } from "../pictures/upload";
 import { hint } from "../commands";
 import { pickFiles } from "../pictures/open";
 import { Folder, Open } from "./icons";
-
-/** Names of pictures that the server may have for trying things out. */
-const SAMPLES = ["bus.jpg", "flowers.jpg", "street.jpg"];
-const samples = signal<readonly string[]>([]);
-let looked = false;
-
-async function lookForSamples(): Promise<void> {
-  if (looked) return;
-  looked = true;
-  const response = await fetch(`/api/samples/${SAMPLES[0]}`, { method: "HEAD" }).catch(() => null);
-  if (response?.ok) samples.value = SAMPLES;
-}
 
 async function openSample(name: string): Promise<void> {
   try {
@@ -31,7 +17,7 @@ async function openSample(name: string): Promise<void> {
 }
 
 export function Empty() {
-  useEffect(() => void lookForSamples(), []);
+  const samples = models.value?.samples ?? [];
   return (
     <div class="invitation live" data-testid="empty">
       <svg viewBox="0 0 120 84" class="drawing" aria-hidden="true">
@@ -51,10 +37,10 @@ export function Empty() {
           Open a folder
         </button>
       </div>
-      {samples.value.length > 0 && (
+      {samples.length > 0 && (
         <div class="row choices" data-testid="samples">
           <span class="muted">Or try one:</span>
-          {samples.value.map((name) => (
+          {samples.map((name) => (
             <button key={name} type="button" class="button quiet" onClick={() => openSample(name)} data-testid={`sample-${name}`}>
               {name.replace(/\.\w+$/, "")}
             </button>

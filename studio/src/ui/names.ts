@@ -16,7 +16,7 @@ export const usedNames = computed<string[]>(() => {
   return [...counts.keys()].sort((a, b) => counts.get(b)! - counts.get(a)! || a.localeCompare(b));
 });
 
-/** Grows to move the focus into the name field of what is being made or selected. */
+/** Asks for the focus in the name field of what is being made or selected; the field takes it and clears this. */
 export const naming = signal<{ id: number | "pending"; time: number } | null>(null);
 
 export function focusName(): void {

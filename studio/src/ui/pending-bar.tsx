@@ -52,7 +52,7 @@ function Thumbnail({ mask, color }: { mask: Mask; color: string }) {
     part.getContext("2d")!.putImageData(image, 0, 0);
     context.drawImage(part, region.x - left * scale, region.y - top * scale);
   }, [mask, color, pixels]);
-  return <canvas ref={canvas} style={{ width: SIZE, height: SIZE }} aria-hidden="true" />;
+  return <canvas ref={canvas} style={{ width: `${SIZE}px`, height: `${SIZE}px` }} aria-hidden="true" />;
 }
 
 export function PendingBar() {
@@ -88,7 +88,7 @@ export function PendingBar() {
         label="Name of the object"
         placeholder={made.edits === null ? "Name (N)" : "Name"}
         testid="pending-name"
-        focus={asked && performance.now() - asked < 500 ? asked : 0}
+        focus={asked}
         onCommit={namePending}
         onEnter={() => {
           keep();

@@ -27,7 +27,7 @@ export function SignIn() {
   };
   return (
     <dialog ref={dialog} aria-labelledby="signin-title" onCancel={(event) => event.preventDefault()}>
-      <form class="signin" onSubmit={submit}>
+      {wanted && <form class="signin" onSubmit={submit}>
         <h1 id="signin-title">This server asks for a key</h1>
         <label>
           Key
@@ -49,7 +49,7 @@ export function SignIn() {
         <button class="button primary" type="submit" data-testid="sign-in">
           Sign in
         </button>
-      </form>
+      </form>}
     </dialog>
   );
 }
