@@ -26,6 +26,7 @@ from anymask.projects.errors import NotFoundError, ProjectError, said
 
 STATUSES = sa1b.STATUSES
 MAX_JSON = 64 << 20
+FOREIGN = 1_000_000  # keeps the revisions of files that are not ours away from those that we count
 HEAD = re.compile(rb'\{"revision": (\d{1,16}), "checksum": "([0-9a-f]{8})",?\n')
 
 
@@ -222,7 +223,7 @@ def _known_revision(data: bytes) -> int | None:
 
 def _foreign_revision(data: bytes, raw: Mapping[str, Any]) -> int:
     before = raw.get("revision")
-    return (before if type(before) is int and 0 <= before < 2**52 else 0) + 1 + crc32(data)
+    return (before if type(before) is int and 0 <= before < 2**52 else 0) + FOREIGN + crc32(data)
 
 
 def _json_bytes(path: Path) -> bytes:
