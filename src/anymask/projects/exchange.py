@@ -92,7 +92,7 @@ def _records(project: Project, format: str, missing: list[str]) -> Iterator[Labe
             else:
                 missing.append(f"{item.name} was left out: {content.item.error}")
     if unseen:
-        missing.append(f"{unseen} pictures that nobody has begun with were left out.")
+        missing.append(f"Pictures that nobody has begun with were left out: {unseen}.")
 
 
 def _format(files: Files, format: str) -> str:
