@@ -5,8 +5,10 @@ import "./shell.css";
 import "./theme";
 import { listen } from "./commands";
 import { installCore } from "./core";
+import { installPanels } from "./dialogs/all";
 import { Shell } from "./shell";
 
+installPanels();
 installCore();
 
 listen();

@@ -152,6 +152,8 @@ export interface ProjectItem {
   width: number;
   height: number;
   revision: number;
+  /** Why the picture or its annotations cannot be used. */
+  error?: string;
 }
 
 export interface Project {
@@ -171,6 +173,8 @@ export interface ProjectItemFull {
 }
 
 export type AutomaticLine =
-  | { type: "item"; name: string; objects: number; done: number; total: number }
+  | { type: "start"; model: string; total: number }
+  | { type: "progress"; name: string; done: number; total: number }
+  | { type: "item"; name: string; objects: number; done: number; total: number; error?: string }
   | { type: "done" }
   | { type: "error"; error: string };

@@ -39,7 +39,7 @@ function Inside() {
                 <td>{one.tasks.map((task) => ({ segment: "objects", matte: "backgrounds", trimap: "edges" })[task]).join(", ")}</td>
                 <td>
                   {one.licence}
-                  {!one.commercial && <span class="badge warn">non-commercial</span>}
+                  {!one.commercial && <span class="tag warn">non-commercial</span>}
                 </td>
               </tr>
             ))}

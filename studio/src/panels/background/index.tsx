@@ -96,7 +96,7 @@ function Subjects() {
           {model && (
             <p class="muted small">
               {model.description}. Licence: {model.licence}
-              {!model.commercial && <span class="badge warn">non-commercial</span>}
+              {!model.commercial && <span class="tag warn">non-commercial</span>}
             </p>
           )}
         </>
@@ -137,12 +137,12 @@ function Behind() {
           testid="background-mode"
         />
         {s.behind.value === "color" && (
-          <div class="swatches" role="group" aria-label="Colours">
+          <div class="bg-swatches" role="group" aria-label="Colours">
             {SWATCHES.map((swatch) => (
               <button
                 key={swatch}
                 type="button"
-                class="swatch"
+                class="bg-swatch"
                 style={{ background: swatch }}
                 aria-label={`Colour ${swatch}`}
                 aria-pressed={s.color.value === swatch}
@@ -243,7 +243,7 @@ function Files() {
             data-testid={format === "png" ? "bg-download" : `bg-download-${format}`}
             onClick={() => void download(format)}
           >
-            {making.value === format ? <span class="spinner" /> : format === "png" && <Download />}
+            {making.value === format ? <span class="spin" /> : format === "png" && <Download />}
             {title}
           </button>
         ))}
@@ -256,7 +256,7 @@ function Files() {
           data-testid="bg-copy"
           onClick={() => void copy()}
         >
-          {making.value === "copy" ? <span class="spinner" /> : <Copy />}
+          {making.value === "copy" ? <span class="spin" /> : <Copy />}
         </button>
       </div>
     </div>

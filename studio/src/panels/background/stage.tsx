@@ -38,7 +38,7 @@ function OpenStage() {
       )}
       {working.value && (
         <div class="bg-note" role="status">
-          <span class="spinner" /> Cutting out…
+          <span class="spin" /> Cutting out…
         </div>
       )}
       {!working.value && (problem.value || missing.value) && <div class="bg-note">{problem.value || missing.value}</div>}

@@ -10,7 +10,7 @@ import { fill } from "../../slots";
 import { current, doc, fail, pending, say, selectedItems } from "../../state";
 import { CommandButton } from "../../ui/controls";
 import { Download } from "../../ui/icons";
-import { save } from "./save";
+import { count, save } from "./save";
 
 const FORMATS: { format: ExportFormat; title: string; hint: string }[] = [
   { format: "coco", title: "COCO", hint: "JSON with run lengths" },
@@ -98,7 +98,7 @@ function ExportDialog() {
           <div class="buttons">
             <span class="muted grow">{count(parts().length)}</span>
             <button type="submit" class="button primary" disabled={busy.value || !parts().length} data-testid="export-save">
-              {busy.value ? <span class="spinner" /> : <Download />}
+              {busy.value ? <span class="spin" /> : <Download />}
               Export
             </button>
           </div>
@@ -106,10 +106,6 @@ function ExportDialog() {
       )}
     </Modal>
   );
-}
-
-export function count(number: number, what = "object"): string {
-  return `${number.toLocaleString("en")} ${what}${number === 1 ? "" : "s"}`;
 }
 
 export function installPictureExport(): void {

@@ -1,4 +1,4 @@
-/** Gives files to the person. */
+/** Gives files to the person, and says how many there are of something. */
 
 /** Saves a blob under a name. */
 export function save(blob: Blob, name: string): void {
@@ -15,4 +15,9 @@ export function follow(url: string, name = ""): void {
   document.body.append(link);
   link.click();
   link.remove();
+}
+
+/** "1 object", "3 objects". */
+export function count(number: number, what = "object"): string {
+  return `${number.toLocaleString("en")} ${what}${number === 1 ? "" : "s"}`;
 }
