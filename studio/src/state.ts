@@ -75,8 +75,8 @@ export const hoveredItem = signal<number | null>(null);
 export const tool = signal<ToolName>("point");
 /** The brush's diameter in pixels of the screen. */
 export const brushSize = signal(32);
-/** How much of the masks' colour lies over the picture, 0 to 1. */
-export const tint = signal(0.42);
+/** How strongly the masks lie over the picture, 0 to 1. */
+export const tint = signal(0.9);
 
 /** Where the picture lies on the canvas, in CSS pixels: screen = picture * scale + (x, y). */
 export const view = signal({ scale: 1, x: 0, y: 0 });

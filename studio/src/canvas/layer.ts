@@ -25,6 +25,8 @@ export class MaskLayer {
   canvas: HTMLCanvasElement | null = null;
   /** Pixels of the layer for one of the picture. */
   scale = 1;
+  /** Edges of large pictures are wider, so that they are seen when the whole picture is. */
+  private thick = 1;
   private painted: readonly Painted[] = [];
   private size = "";
   private regions = new Map<RLE, Region>();
@@ -36,6 +38,7 @@ export class MaskLayer {
     if (size !== this.size) {
       this.size = size;
       this.scale = Math.min(1, Math.sqrt(MOST_PIXELS / (width * height)));
+      this.thick = Math.max(1, Math.round((Math.max(width, height) * this.scale) / 1800));
       this.canvas = null;
       this.painted = [];
       this.regions.clear();
@@ -117,7 +120,7 @@ export class MaskLayer {
     const out = new Uint32Array(image.data.buffer);
     for (let index = masks.length - 1; index >= 0; index--) {
       const mask = masks[index];
-      tintInto(out, x0, y0, width, height, this.region(mask.rle), mask.color);
+      tintInto(out, x0, y0, width, height, this.region(mask.rle), mask.color, this.thick);
     }
     context.putImageData(image, x0, y0);
   }

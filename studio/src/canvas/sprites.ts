@@ -29,7 +29,10 @@ export function displayScale(rle: RLE, zoom: number): number {
   return scale;
 }
 
-/** Writes a region's colour into `out`, a bitmap of `stride` pixels a row that lies at (left, top): inside pale, edges full. */
+/** Writes a region's colour into `out`, a bitmap of `stride` pixels a row that lies at (left, top): inside pale, edges full.
+ *
+ * `thick` is the edges' width in pixels of the bitmap.
+ */
 export function tintInto(
   out: Uint32Array,
   left: number,
@@ -38,12 +41,14 @@ export function tintInto(
   rows: number,
   region: Region,
   color: string,
+  thick = 1,
 ): void {
   const [r, g, b] = parseColor(color);
   const rgb = (b << 16) | (g << 8) | r;
   const inside = ((INSIDE << 24) | rgb) >>> 0;
   const edge = ((EDGE << 24) | rgb) >>> 0;
   const { x, y, width, height, bits } = region;
+  const down = thick * width;
   const x0 = Math.max(left, x);
   const x1 = Math.min(left + stride, x + width);
   const y0 = Math.max(top, y);
@@ -51,12 +56,15 @@ export function tintInto(
   for (let row = y0; row < y1; row++) {
     const first = (row - y) * width - x;
     const place = (row - top) * stride - left;
-    const rim = row === y || row === y + height - 1;
+    const rim = row < y + thick || row >= y + height - thick;
     for (let column = x0; column < x1; column++) {
       const at = first + column;
       if (!bits[at]) continue;
       const border =
-        rim || column === x || column === x + width - 1 || !(bits[at - 1] & bits[at + 1] & bits[at - width] & bits[at + width]);
+        rim ||
+        column < x + thick ||
+        column >= x + width - thick ||
+        !(bits[at - thick] & bits[at + thick] & bits[at - down] & bits[at + down]);
       out[place + column] = border ? edge : inside;
     }
   }

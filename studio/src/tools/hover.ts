@@ -6,6 +6,9 @@ import { current, doc, fail, model, pending, tool } from "../state";
 import { isForgotten, ready, renew } from "../pictures/upload";
 import { addsToBase } from "./prompt";
 
+/** Pixels from which on hovering asks for one mask only. */
+const HUGE = 16e6;
+
 let wanted = 0;
 let last: { picture: string; x: number; y: number } | null = null;
 
@@ -21,7 +24,10 @@ export async function hoverAt(pixel: readonly [number, number] | null, time: num
   const number = ++wanted;
   try {
     const info = await ready(picture);
-    const ask = (id: string) => live.ask({ picture: id, model: model.value ?? undefined, points: [[x, y] as Point], labels: [1], multimask: null });
+    // Three masks of a huge picture take too long for a moving pointer; a click asks for all.
+    const complete = info.width * info.height <= HUGE;
+    const multimask = complete ? null : false;
+    const ask = (id: string) => live.ask({ picture: id, model: model.value ?? undefined, points: [[x, y] as Point], labels: [1], multimask });
     let answer;
     try {
       answer = await ask(info.id);
@@ -43,6 +49,7 @@ export async function hoverAt(pixel: readonly [number, number] | null, time: num
       rle: best.rle,
       masks: answer.masks,
       at: [x, y],
+      complete,
       asked: time,
       kind: made ? (remove ? "remove" : "add") : "new",
       color: made ? (remove ? "#ff5a52" : made.color) : colorOf(doc.value.next - 1),

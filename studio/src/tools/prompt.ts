@@ -30,6 +30,9 @@ export function addsToBase(made: Pending | null): boolean {
   return !!made?.base;
 }
 
+/** The time of the click that is not answered yet; for measuring. */
+let clicked = 0;
+
 const described = (mask: Mask) => `${mask.area.toLocaleString("en")} pixels, score ${mask.score.toFixed(2)}`;
 
 /** Adds a point to the object that is being made; the first one begins a new object. */
@@ -38,15 +41,16 @@ export function addPoint(point: Point, label: 0 | 1, time = 0): void {
   if (addsToBase(made)) return void hit({ points: [point], labels: [1] }, label === 0, point);
   if (!made && label === 0) return say("A point of the background needs an object: click into one first.");
   const shown = hover.value;
-  timing.since = time;
+  clicked = time;
   change(label ? "Add a point" : "Add a background point", (before) => {
     const from = before.pending ?? fresh(before);
     const prompt: Prompt = { ...from.prompt, points: [...from.prompt.points, point], labels: [...from.prompt.labels, label] };
     const next: Pending = { ...from, prompt };
     // The mask that is shown under the pointer is the answer to this very click.
-    if (!made && shown?.kind === "new" && shown.at[0] === point[0] && shown.at[1] === point[1]) {
+    if (!made && shown?.kind === "new" && shown.complete && shown.at[0] === point[0] && shown.at[1] === point[1]) {
       next.candidates = shown.masks;
       next.answered = prompt;
+      timing.since = time;
       say(`Mask: ${described(shown.masks[0])}.`);
     }
     return { ...before, pending: next };
@@ -139,6 +143,8 @@ export function answerPrompts(): () => void {
         if (asked?.control === control) asked = null;
         const now = picture.doc.value;
         if (now.pending?.prompt !== prompt) return;
+        timing.since = clicked;
+        clicked = 0;
         picture.history.amend({ ...now, pending: { ...now.pending, candidates: masks, chosen: 0, answered: prompt } });
         const area = pendingMask(picture.doc.value.pending!);
         if (!area) say("The model found nothing there.");
