@@ -21,8 +21,11 @@ from PIL import Image
 from anymask import rle
 from anymask.errors import AnymaskError, FormatError, ImageError
 from anymask.formats.annotations import LabelledObject, LabelledPicture
+from anymask.formats.archives import PICTURES
 from anymask.formats.sa1b import read_folder
+from anymask.images import READABLE
 from anymask.projects import ConflictError, DiskFullError, NotFoundError, Project, ProjectError, Projects
+from anymask.projects.names import SUFFIXES
 
 ASSETS = Path(__file__).parents[1] / "assets"
 BUS, STREET = ASSETS / "bus.jpg", ASSETS / "street.jpg"
@@ -138,6 +141,11 @@ def test_every_format_gets_its_suffix(project: Project, tmp_path: Path, format: 
     project.save(item.name, 0, "done", [{"rle": mask}])
     (record,) = read_folder(project.folder)
     assert (record.path.name, record.annotations[0].rle) == (item.name, mask)
+
+
+def test_every_format_that_can_be_read_has_a_suffix() -> None:
+    assert set(SUFFIXES) == set(READABLE)
+    assert {suffix for group in SUFFIXES.values() for suffix in group} <= PICTURES
 
 
 def test_sizes_are_upright(project: Project, tmp_path: Path) -> None:
@@ -556,6 +564,7 @@ def test_threads_that_add_the_same_picture(project: Project, tmp_path: Path) -> 
 WRITER = """
 import sys
 from pathlib import Path
+from anymask.images import READABLE
 from anymask.projects import ConflictError, Project
 project, name, count = Project(Path(sys.argv[1])), sys.argv[2], int(sys.argv[3])
 print("ready", flush=True)

@@ -20,7 +20,7 @@ from anymask import polygons, rle
 from anymask.errors import FormatError
 from anymask.formats import runs
 from anymask.masks import Masks
-from anymask.placement import Placement
+from anymask.placement import Placement, Region
 
 UNNAMED = "object"
 """The class of objects without a name, in formats where everything has one; the same as `anymask.formats.coco`'s."""
@@ -77,9 +77,13 @@ class LabelledObject:
         """The name, or UNNAMED."""
         return self.name or UNNAMED
 
+    def region(self) -> Region:
+        """The mask cut to its bounding box."""
+        return runs.region(self.toggles, *self.rle["size"])
+
     def outlines(self) -> list[polygons.Polygon]:
         """The mask's polygons along the edges of its pixels, the largest first; filling them gives it back exactly."""
-        found = polygons.trace(rle.region(self.rle), 0)
+        found = polygons.trace(self.region(), 0)
         return sorted(found, key=lambda rings: -polygons.area(rings[0]))
 
     @classmethod

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from anymask import rle
 from anymask.colors import palette
 from anymask.errors import FormatError, ImageError
 from anymask.formats import runs
@@ -57,7 +56,7 @@ def paint(picture: LabelledPicture) -> np.ndarray:
     """uint16 `[H, W]`: i + 1 where object i is on top, 0 for nothing."""
     values = np.zeros((picture.height, picture.width), np.uint16)
     for i in reversed(range(len(picture.objects))):
-        x, y, pixels = rle.region(picture.objects[i].rle)
+        x, y, pixels = picture.objects[i].region()
         values[y : y + pixels.shape[0], x : x + pixels.shape[1]][pixels] = i + 1
     return values
 

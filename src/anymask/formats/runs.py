@@ -13,6 +13,7 @@ import numpy as np
 
 from anymask import rle
 from anymask.errors import FormatError
+from anymask.placement import Region
 
 MAX_CROSSINGS = 20_000_000
 """Columns that the edges of one outline may cross in all; more is nothing that a person drew."""
@@ -54,6 +55,11 @@ def measure(places: np.ndarray, height: int) -> tuple[int, tuple[int, int, int, 
     else:
         y, y1 = int((starts % height).min()), int((lasts % height).max())
     return int((ends - starts).sum()), (x, y, x1 - x + 1, y1 - y + 1)
+
+
+def region(places: np.ndarray, height: int, width: int) -> Region:
+    """A mask cut to its bounding box, made without a picture-sized array."""
+    return rle.region({"size": [height, width], "counts": np.diff(places, prepend=0, append=height * width).tolist()})
 
 
 def union(masks: Sequence[np.ndarray]) -> np.ndarray:

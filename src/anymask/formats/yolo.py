@@ -24,6 +24,7 @@ from anymask.formats.importing import Find, placed, read_object
 PICTURES = "images/"
 LISTS = ("classes.txt", "obj.names", "data.yaml", "data.yml", "dataset.yaml")
 ITEM = re.compile(r"""\s*(?:(\d{1,9})\s*:\s*)?("(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^,\[\]{}]+)""")
+LONGEST_LIST = 1 << 20
 OTHERS = ("readme.txt", "train.txt", "val.txt", "test.txt", "notes.txt", "left-out.txt")
 
 
@@ -105,6 +106,8 @@ def _classes(files: Files) -> dict[int, str]:
             continue
         try:
             text = files.read(by_base[base]).decode("utf-8-sig")
+            if len(text) > LONGEST_LIST:
+                raise FormatError(f"it has more than {LONGEST_LIST} characters")
             lines = text.splitlines()
             names = _yaml_names(lines) if base.endswith("ml") else dict(enumerate(line.strip() for line in lines))
             if names:

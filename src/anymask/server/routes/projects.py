@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -21,9 +23,9 @@ from anymask.masks import Masks
 from anymask.projects import ConflictError, Content, DiskFullError, Project, Projects, exchange
 from anymask.server.bodies import body_to_file
 from anymask.server.context import Server, server_of
-from anymask.server.errors import NotFound
+from anymask.server.errors import Busy, NotFound
 from anymask.server.schemas import Everything, Strict
-from anymask.server.searches import lines
+from anymask.server.searches import Event, lines
 
 router = APIRouter(prefix="/api/projects", tags=["projects"])
 
@@ -166,47 +168,79 @@ async def automatic(request: Request, project: str, asked: Automatic | None = No
     options = {key: value for key, value in asked.options().items() if key != "only_new"}
     Options(**{**entry.everything, **options})  # what cannot be is told before the work
     opened = await server.work.files.run(_projects(server).open, project)
-    stream = lines(server.work.long, lambda: _search(server, opened, entry.name, options, asked.only_new))
-    first = await anext(stream)  # so that a server with no room answers 503 instead of an empty stream
+    names = await server.work.files.run(_waiting, opened, asked.only_new)
+    search = partial(_search, server, opened, entry.name, options, asked.only_new)
 
-    async def rest() -> AsyncIterator[bytes]:
-        async with aclosing(stream):
-            yield first
-            async for line in stream:
+    async def told() -> AsyncIterator[bytes]:
+        yield _line({"type": "start", "model": entry.name, "total": len(names)})
+        for done, name in enumerate(names, 1):
+            ends: list[str] = []
+            async for line in _in_turn(server, partial(search, name, done, len(names), ends)):
                 yield line
+            if ends:
+                return
+        yield _line({"type": "done"})
 
-    return StreamingResponse(rest(), media_type="application/x-ndjson", headers={"X-Accel-Buffering": "no"})
+    return StreamingResponse(told(), media_type="application/x-ndjson", headers={"X-Accel-Buffering": "no"})
 
 
-def _search(
-    server: Server, project: Project, model: str, options: dict[str, Any], only_new: bool
-) -> Iterator[dict[str, Any]]:
-    """The events of `automatic`. Those of progress come often, and whoever listens can end the work at any of them."""
-    names = [
+def _waiting(project: Project, only_new: bool) -> list[str]:
+    """The pictures that `automatic` is to look at."""
+    return [
         item.name
         for item in project.items()
         if item.error is None and (not only_new or (item.status == "new" and not item.objects))
     ]
-    yield {"type": "start", "model": model, "total": len(names)}
-    for done, name in enumerate(names, 1):
-        told = {"type": "item", "name": name, "done": done, "total": len(names)}
+
+
+async def _in_turn(server: Server, events: Callable[[], Iterator[Event]]) -> AsyncIterator[bytes]:
+    """The lines of one picture's search. It waits its turn, so that a thousand pictures do not keep others waiting for
+    longer than one takes."""
+    while True:
         try:
-            known = server.store.add_path(project.path(name))
-            search = everything_in_steps(server.store.with_pixels(known.id, model), **options)
-            while True:
-                try:
-                    step = next(search)
-                except StopIteration as end:
-                    objects = _objects(end.value[0])
-                    break
-                yield {"type": "progress", "name": name, "done": step.done, "total": step.total}
-            picture = LabelledPicture(name, known.width, known.height, objects, "started")
-            yield {**told, "objects": project.merge(picture, only_new)}
-        except DiskFullError:
-            raise
-        except AnymaskError as error:  # one picture that cannot be read, or was removed meanwhile, is not the end
-            yield {**told, "objects": 0, "error": str(error)}
-    yield {"type": "done"}
+            async with aclosing(lines(server.work.long, events)) as stream:
+                async for line in stream:
+                    yield line
+            return
+        except Busy as busy:  # nothing was sent yet
+            await asyncio.sleep(busy.retry_after or 1)
+
+
+def _search(
+    server: Server,
+    project: Project,
+    model: str,
+    options: dict[str, Any],
+    only_new: bool,
+    name: str,
+    done: int,
+    total: int,
+    ends: list[str],
+) -> Iterator[Event]:
+    """The events of one picture of `automatic`. Those of progress come often: whoever listens can end the work at any
+    of them. What goes wrong for good is put into `ends`."""
+    told = {"type": "item", "name": name, "done": done, "total": total}
+    try:
+        known = server.store.add_path(project.path(name))
+        search = everything_in_steps(server.store.with_pixels(known.id, model), **options)
+        while True:
+            try:
+                step = next(search)
+            except StopIteration as end:
+                objects = _objects(end.value[0])
+                break
+            yield {"type": "progress", "name": name, "done": step.done, "total": step.total}
+        picture = LabelledPicture(name, known.width, known.height, objects, "started")
+        yield {**told, "objects": project.merge(picture, only_new)}
+    except DiskFullError as error:
+        ends.append(str(error))
+        yield {"type": "error", "error": str(error), "status": 507}
+    except AnymaskError as error:  # one picture that cannot be read, or was removed meanwhile, is not the end
+        yield {**told, "objects": 0, "error": str(error)}
+
+
+def _line(event: Event) -> bytes:
+    return json.dumps(event, separators=(",", ":")).encode() + b"\n"
 
 
 def _objects(masks: Masks) -> list[LabelledObject]:
