@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anymask import rle
+from anymask import folders, rle
 from anymask.errors import AnymaskError, FormatError, ImageError
 from anymask.formats.annotations import LabelledObject, LabelledPicture
 from anymask.formats.archives import PICTURES
@@ -146,6 +146,7 @@ def test_every_format_gets_its_suffix(project: Project, tmp_path: Path, format: 
 def test_every_format_that_can_be_read_has_a_suffix() -> None:
     assert set(SUFFIXES) == set(READABLE)
     assert {suffix for group in SUFFIXES.values() for suffix in group} <= PICTURES
+    assert PICTURES == folders.PICTURES  # of a lower layer, which cannot ask the other
 
 
 def test_sizes_are_upright(project: Project, tmp_path: Path) -> None:
