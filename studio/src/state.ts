@@ -1,6 +1,7 @@
 /** What the studio knows, as signals. Nothing here talks to the server or draws. */
 import { batch, computed, signal, type Signal } from "@preact/signals";
 import type { Models, PictureInfo } from "./api";
+import { ApiError } from "./api/http";
 import { EMPTY_DOC, type Doc, type Item } from "./doc";
 import { History } from "./history";
 
@@ -112,6 +113,8 @@ export function dismiss(id: number): void {
 
 /** Shows what went wrong, in the server's sentence where it is one. */
 export function fail(error: unknown): void {
+  // A missing key is answered by the form that asks for it.
+  if (error instanceof ApiError && error.status === 401) return;
   toast(error instanceof Error ? error.message : String(error), "error");
 }
 

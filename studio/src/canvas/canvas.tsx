@@ -41,14 +41,23 @@ export function Canvas() {
     observer.observe(canvas.parentElement!);
     const stopPointers = listenToPointers(canvas, space);
     // A picture that is chosen is uploaded; once its size is known the view is set.
+    let before: string | undefined;
+    let sized = "";
     const stopPicture = effect(() => {
       const picture = current.value;
       const info = picture?.info.value;
-      leave();
-      brushAt.value = null;
-      crosshair.value = null;
+      if (picture?.key !== before) {
+        before = picture?.key;
+        sized = "";
+        leave();
+        brushAt.value = null;
+        crosshair.value = null;
+      }
       if (!picture) return;
-      if (info) recall();
+      const size = info ? `${info.width} ${info.height}` : "";
+      // A picture that is uploaded again stays where it is.
+      if (size !== sized) recall();
+      sized = size;
       ready(picture)
         .then(() => prepare(picture))
         .catch(() => {});

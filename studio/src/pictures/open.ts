@@ -68,7 +68,12 @@ export function pickFiles(folder = false): void {
   input.multiple = true;
   if (folder) input.webkitdirectory = true;
   else input.accept = "image/*,.heic,.heif,.tif,.tiff,.avif,.jp2,.psd";
+  // Some browsers forget a field that is not in the page while its dialog is open.
+  input.hidden = true;
+  document.body.append(input);
+  input.oncancel = () => input.remove();
   input.onchange = () => {
+    input.remove();
     const files = [...(input.files ?? [])];
     if (folder) files.sort((a, b) => a.webkitRelativePath.localeCompare(b.webkitRelativePath, undefined, { numeric: true }));
     void openFiles(files);

@@ -1,12 +1,12 @@
 /** The object that is being made: points, boxes, candidates; keeping it and opening it again. */
-import { effect } from "@preact/signals";
-import { api, isAbort, type Box, type Mask, type Point, type PromptRequest } from "../api";
+import { effect, signal } from "@preact/signals";
+import { api, ApiError, isAbort, live, type Box, type Mask, type Point, type PromptRequest } from "../api";
 import { EMPTY_PROMPT, type Doc, type Item, type Pending, type Prompt } from "../doc";
 import { hover, timing } from "../canvas/scene";
 import { colorOf } from "../masks/colors";
 import { pendingMask, withMask, withStroke } from "../masks/pending";
 import { areaOf, spansOf } from "../masks/rle";
-import { change, current, doc, fail, model, pending, say, select, selectedItems, type Picture } from "../state";
+import { change, current, doc, fail, model, needsKey, pending, say, select, selectedItems, type Picture } from "../state";
 import { withPicture } from "../pictures/upload";
 
 /** A new, empty object in the colour that it will have. */
@@ -120,7 +120,18 @@ async function ask(picture: Picture, prompt: PromptRequest, signal?: AbortSignal
 export function answerPrompts(): () => void {
   let asked: { prompt: Prompt; control: AbortController } | null = null;
   let refused: Prompt | null = null;
+  // What failed because the server was away, or wanted a key, is asked again when it is back.
+  const back = signal(0);
+  let away = false;
+  const retry = () => {
+    if (live.status.value !== "open" || !away || needsKey.value) return;
+    away = false;
+    refused = null;
+    back.value = back.peek() + 1;
+  };
+  effect(retry);
   return effect(() => {
+    back.value;
     const picture = current.value;
     const made = pending.value;
     if (asked && asked.prompt !== made?.prompt) {
@@ -154,6 +165,9 @@ export function answerPrompts(): () => void {
         if (asked?.control === control) asked = null;
         if (isAbort(error)) return;
         refused = prompt;
+        away = error instanceof ApiError && (error.status === 0 || error.status === 401);
+        // The connection may be back before this answer is.
+        if (away && live.status.value === "open") setTimeout(() => retry(), 1500);
         fail(error);
       },
     );
