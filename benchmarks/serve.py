@@ -210,6 +210,40 @@ def version_of(rembg: Path) -> str:
     return found.stdout.strip()
 
 
+def load_section(options: argparse.Namespace, folder: Path) -> list[str]:
+    """What many clients at once do to the server."""
+    return [
+        machine("fastapi", "uvicorn"),
+        "",
+        f"{options.clients} clients for {options.seconds:g} seconds. Each does one thing after another: send a picture "
+        "and click into it, move over it (WebSocket, twenty places a second, of which the newest are answered), "
+        "cut-outs, rembg's /api/remove, and what no server should be sent. At most "
+        f"{WAITING} requests wait for each kind of work; the others are turned away for a while.",
+        "",
+        *load_lines(options.clients, options.seconds, folder / "home"),
+    ]
+
+
+def beside_section(options: argparse.Namespace, folder: Path) -> list[str]:
+    """The same requests to two servers."""
+    if not options.rembg.exists():
+        return [f"Left out: there is no program {options.rembg.name} where --rembg says; see the script's first lines."]
+    kept = options.keep or folder
+    kept.mkdir(parents=True, exist_ok=True)
+    return [
+        machine("fastapi", "uvicorn"),
+        "",
+        f"{version_of(options.rembg)}; {MODEL}, the same ONNX file with made-up weights on both sides, picture "
+        f"{WIDTH} x {HEIGHT}, {options.beside:g} seconds each, medians of {options.rounds} turns. A ratio is ours over "
+        "theirs. Both answer with PNG files; theirs is packed harder and slower.",
+        "",
+        *beside_lines(options.rembg, kept, options.beside, options.rounds),
+    ]
+
+
+SECTIONS = {"load": ("Many clients", load_section), "beside": ("/api/remove beside rembg's server", beside_section)}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=60, help="of the load")
@@ -218,41 +252,22 @@ def main() -> None:
     parser.add_argument("--beside", type=float, default=10, help="seconds for each server and number of clients")
     parser.add_argument("--rounds", type=int, default=3, help="turns of the two servers")
     parser.add_argument("--keep", type=Path, help="a folder for the ONNX file, so that it is made once")
+    parser.add_argument("--only", choices=tuple(SECTIONS), help="only this section; the other stays as it is")
     parser.add_argument("--output", type=Path, default=HERE / "SERVE.md")
     options = parser.parse_args()
-    about = machine("fastapi", "uvicorn")
+    before = options.output.read_text(encoding="utf-8") if options.output.exists() else ""
+    kept = dict(part.split("\n", 1) for part in before.split("\n## ")[1:])
     lines = [
         "# The server under load",
         "",
         "Made by `python benchmarks/serve.py`; clients and servers share the machine.",
-        "",
     ]
-    lines += [about, "", f"## {options.clients} clients for {options.seconds:g} seconds", ""]
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        lines += [
-            "Each does one thing after another: send a picture and click into it, move over it (WebSocket, twenty "
-            "places a second, of which the newest are answered), cut-outs, rembg's /api/remove, and what no server "
-            f"should be sent. At most {WAITING} requests wait for each kind of work; the others are turned away for a "
-            "while.",
-            "",
-            *load_lines(options.clients, options.seconds, folder / "home"),
-            "",
-            "## /api/remove beside rembg's server",
-            "",
-        ]
-        if options.rembg.exists():
-            kept = options.keep or folder
-            kept.mkdir(parents=True, exist_ok=True)
-            lines += [
-                f"{version_of(options.rembg)}; {MODEL}, the same ONNX file with made-up weights on both sides, picture "
-                f"{WIDTH} x {HEIGHT}, {options.beside:g} seconds each, medians of {options.rounds} turns. A ratio is "
-                "ours over theirs. Both answer with PNG files; theirs is packed harder and slower.",
-                "",
-                *beside_lines(options.rembg, kept, options.beside, options.rounds),
-            ]
-        else:
-            lines += [f"Left out: there is no rembg at {options.rembg.name}; see the script's first lines."]
+        for name, (title, section) in SECTIONS.items():
+            if options.only in (None, name):
+                lines += ["", f"## {title}", "", *section(options, Path(temporary))]
+            elif title in kept:
+                lines += ["", f"## {title}", kept[title].rstrip("\n")]
     print("\n".join(lines))
     options.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
