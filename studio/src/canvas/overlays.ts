@@ -35,6 +35,21 @@ export function strokeOutline(frame: Frame, path: Path2D, color: string, width: 
   context.globalAlpha = 1;
 }
 
+/** The outline of an object that nobody has confirmed yet. */
+export function strokeDashed(frame: Frame, path: Path2D, color: string): void {
+  const pixel = inPicture(frame);
+  const { context } = frame;
+  context.lineJoin = "round";
+  context.strokeStyle = "rgb(8 10 12 / 0.6)";
+  context.lineWidth = 2.6 * pixel;
+  context.setLineDash([6 * pixel, 4 * pixel]);
+  context.stroke(path);
+  context.strokeStyle = color;
+  context.lineWidth = 1.6 * pixel;
+  context.stroke(path);
+  context.setLineDash([]);
+}
+
 /** The points and the box of a prompt. */
 export function drawPrompt(frame: Frame, prompt: Prompt, color: string): void {
   const { context, view } = frame;

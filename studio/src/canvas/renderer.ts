@@ -7,7 +7,7 @@ import type { Pending } from "../doc";
 import { pendingMask } from "../masks/pending";
 import { MaskLayer } from "./layer";
 import { frameDone } from "./measure";
-import { drawBox, drawBrush, drawCrosshair, drawPrompt, strokeLine, strokeOutline, type Frame } from "./overlays";
+import { drawBox, drawBrush, drawCrosshair, drawPrompt, strokeDashed, strokeLine, strokeOutline, type Frame } from "./overlays";
 import { arrived, levelFor, pixelsOf } from "./pictures";
 import { brushAt, crosshair, dragBox, found, foundHovered, hover, stroke, timing, type Hover } from "./scene";
 import { displayScale, outline, sprite } from "./sprites";
@@ -15,11 +15,14 @@ import { SQUARES, viewport } from "./view";
 
 const FADE = 140;
 const MOST_OUTLINES = 40;
+const MOST_DASHED = 150;
 const reduced = window.matchMedia("(prefers-reduced-motion: reduce)");
 
 export class Renderer {
   private readonly context: CanvasRenderingContext2D;
   private readonly objects = new MaskLayer();
+  /** Objects that a model filled in and nobody has confirmed: paler, with dashed outlines. */
+  private readonly unsure = new MaskLayer();
   private readonly candidates = new MaskLayer();
   private readonly scratch = document.createElement("canvas");
   private requested = 0;
@@ -133,16 +136,23 @@ export class Renderer {
   private drawLayers({ context, ratio, view }: Frame, width: number, height: number): void {
     const edited = pending.value?.edits;
     const covered = stroke.value && !pending.value ? [...selection.value][0] : null;
+    const shown = doc.value.items.filter((item) => !item.hidden && item.id !== edited && item.id !== covered);
     this.objects.paint(
-      doc.value.items.filter((item) => !item.hidden && item.id !== edited && item.id !== covered),
+      shown.filter((item) => item.confirmed !== false),
+      width,
+      height,
+    );
+    this.unsure.paint(
+      shown.filter((item) => item.confirmed === false),
       width,
       height,
     );
     this.candidates.paint(found.value, width, height);
-    for (const layer of [this.objects, this.candidates]) {
+    for (const layer of [this.unsure, this.objects, this.candidates]) {
       if (!layer.canvas || !layer.count) continue;
       // What is being made stands out from what is there.
-      context.globalAlpha = tint.value * (pending.value && layer === this.objects ? 0.45 : 1);
+      const pale = (pending.value && layer !== this.candidates ? 0.45 : 1) * (layer === this.unsure ? 0.6 : 1);
+      context.globalAlpha = tint.value * pale;
       context.imageSmoothingEnabled = view.scale * ratio < layer.scale * 1.5;
       context.imageSmoothingQuality = "low";
       const zoom = view.scale * ratio;
@@ -222,6 +232,11 @@ export class Renderer {
     }
     if (foundHovered.value) strokeOutline(frame, outline(foundHovered.value, displayScale(foundHovered.value, zoom)), "#ffffff", 1.5);
     if (made || stroke.value) return;
+    let dashed = 0;
+    for (const item of doc.value.items) {
+      if (item.hidden || item.confirmed !== false || selection.value.has(item.id) || ++dashed > MOST_DASHED) continue;
+      strokeDashed(frame, outline(item.rle, displayScale(item.rle, zoom)), item.color);
+    }
     let count = 0;
     for (const item of doc.value.items) {
       const chosen = selection.value.has(item.id);

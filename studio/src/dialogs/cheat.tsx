@@ -5,6 +5,10 @@ import { Modal } from "./modal";
 
 const wanted = signal("");
 
+/** The parts of a picture's work first, then what is around it; groups that are not named here come in between. */
+const LAST = ["Background", "Files", "Pictures", "Project", "View", "Keyboard pointing", "Help"];
+const rank = (group: string) => LAST.indexOf(group) + 1;
+
 export function CheatSheet() {
   return (
     <Modal name="cheat-sheet" title="Keys and commands" class="wide" onClose={() => (wanted.value = "")}>
@@ -23,18 +27,20 @@ function Sheet() {
     if (word && !text.includes(word)) continue;
     groups.set(command.group, [...(groups.get(command.group) ?? []), command]);
   }
+  const order = [...groups].sort(([a], [b]) => rank(a) - rank(b));
   return (
     <>
       <input
         class="field"
         type="search"
+        autoFocus
         placeholder="Search the commands"
         aria-label="Search the commands"
         value={wanted.value}
         onInput={(event) => (wanted.value = event.currentTarget.value)}
       />
       <div class="cheat" tabIndex={0} role="region" aria-label="Commands">
-        {[...groups].map(([group, list]) => (
+        {order.map(([group, list]) => (
           <section key={group}>
             <h2>{group}</h2>
             <dl>

@@ -19,7 +19,6 @@ export function Choice<T extends string>(props: {
           <input
             type="radio"
             name={name}
-            class="hidden-text"
             checked={option.value === props.value.value}
             data-testid={`${props.testid}-${option.value || "none"}`}
             onChange={() => {

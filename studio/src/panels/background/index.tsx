@@ -13,7 +13,7 @@ import { watchPreview } from "./preview";
 import { Stage } from "./stage";
 import * as s from "./state";
 
-const SWATCHES = ["#ffffff", "#f2efe9", "#c9d6df", "#8fb8de", "#a8c686", "#f4c95d", "#e76f51", "#2b2d33", "#000000"];
+const SWATCHES = ["#ffffff", "#f2efe9", "#c9d6df", "#8fb8de", "#a8c686", "#f4c95d", "#e76f51", "#2b2d33"];
 
 export function installBackground(): void {
   addPanel({ id: "background", title: "Background", component: BackgroundPanel, order: 20 });
@@ -103,6 +103,11 @@ function Subjects() {
       ) : (
         <div class="row wrap small">
           <span class="muted grow">{chosen ? `${chosen} ${chosen === 1 ? "object" : "objects"} selected; their edges are refined.` : s.missing.value}</span>
+          {chosen > 0 && (
+            <button type="button" class="button" onClick={() => select([])}>
+              Choose others
+            </button>
+          )}
           {doc.value.items.length > chosen && (
             <button
               type="button"
@@ -123,7 +128,6 @@ function Behind() {
   const back = s.backdrop.value;
   return (
     <Section title="Background">
-      <Switch signal={s.maskOnly} title="Mask only, in grey" testid="bg-mask-only" />
       <fieldset class="plain" disabled={s.maskOnly.value}>
         <Choice
           label="Background"
@@ -151,6 +155,7 @@ function Behind() {
             ))}
             <input
               type="color"
+              class={SWATCHES.includes(s.color.value) ? "any" : "any chosen"}
               aria-label="Another colour"
               title="Another colour"
               value={s.color.value}
@@ -167,6 +172,7 @@ function Behind() {
           </label>
         )}
       </fieldset>
+      <Switch signal={s.maskOnly} title="Mask only, in grey" testid="bg-mask-only" />
     </Section>
   );
 }

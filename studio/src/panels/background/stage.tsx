@@ -10,7 +10,10 @@ const room = signal({ width: 0, height: 0 });
 const MARGIN = 24;
 
 export function Stage() {
-  return active.value ? <OpenStage /> : null;
+  if (!active.value) return null;
+  // Objects are chosen on the canvas, which therefore stays free until some are.
+  if (missing.value) return <div class="bg-note">{missing.value}</div>;
+  return <OpenStage />;
 }
 
 function OpenStage() {
@@ -41,7 +44,11 @@ function OpenStage() {
           <span class="spin" /> Cutting out…
         </div>
       )}
-      {!working.value && (problem.value || missing.value) && <div class="bg-note">{problem.value || missing.value}</div>}
+      {!working.value && problem.value && (
+        <div class="bg-note" role="alert">
+          {problem.value}
+        </div>
+      )}
     </div>
   );
 }

@@ -75,7 +75,6 @@ function ExportDialog() {
                 <input
                   type="radio"
                   name="export-format"
-                  class="hidden-text"
                   checked={format.value === one.format}
                   data-testid={`export-${one.format}`}
                   onChange={() => (format.value = one.format)}

@@ -5,7 +5,7 @@ import { Check, Trash } from "../../ui/icons";
 import { Back, Cloud, CloudOff, Next, NextUndone, Previous, Warning } from "../../dialogs/icons";
 import { count } from "../exchange/save";
 import { askConflict } from "./conflict";
-import { confidence, confirm, deleteUnconfirmed, engine, filling, reviewing, stopFilling } from "./engine";
+import { confidence, confirm, deleteUnconfirmed, engine, filling, foundCount, reviewing, stopFilling } from "./engine";
 import type { SaveState } from "./draft";
 import { elsewhere, items, openItem, status, STATUS_WORDS, unconfirmed } from "./store";
 
@@ -68,15 +68,16 @@ function Waiting() {
     );
   }
   const waiting = unconfirmed.value;
-  if (!waiting) return null;
+  const found = engine.value === "semi" ? foundCount.value : 0;
+  if (!waiting && !found) return null;
   return (
-    <span class="row waiting">
-      {engine.value === "semi" && (
-        <label class="row confidence" title="Only what the model is at least this sure of">
+    <span class="row to-confirm">
+      {found > 0 && (
+        <label class="row confidence" title={`Only what the model is at least ${Math.round(confidence.value * 100)} % sure of, of ${count(found, "mask")}`}>
           <span class="hidden-text">Confidence</span>
           <input
             type="range"
-            min="0.5"
+            min="0"
             max="1"
             step="0.01"
             value={confidence.value}
@@ -84,13 +85,14 @@ function Waiting() {
             data-testid="item-confidence"
             onInput={(event) => (confidence.value = Number(event.currentTarget.value))}
           />
+          <span class="muted numbers">{Math.round(confidence.value * 100)} %</span>
         </label>
       )}
-      <span class="muted numbers">{waiting} to confirm</span>
-      <button type="button" class="button icon quiet" aria-label="Delete all unconfirmed objects" title="Delete all unconfirmed objects" onClick={deleteUnconfirmed}>
+      <span class="muted numbers">{found > 0 ? `${waiting} of ${found} to confirm` : `${waiting} to confirm`}</span>
+      <button type="button" disabled={!waiting} class="button icon quiet" aria-label="Delete all unconfirmed objects" title="Delete all unconfirmed objects" onClick={deleteUnconfirmed}>
         <Trash />
       </button>
-      <button type="button" class="button" title={hint("project.confirm-all")} data-testid="confirm-all" onClick={() => confirm(true)}>
+      <button type="button" class="button" disabled={!waiting} title={hint("project.confirm-all")} data-testid="confirm-all" onClick={() => confirm(true)}>
         Confirm all
       </button>
     </span>

@@ -18,8 +18,11 @@ export const ENGINES: { value: Engine; title: string; line: string }[] = [
 ];
 
 export const engine = signal<Engine>("assisted");
-/** The least predicted quality of a mask that is filled in. */
-export const confidence = signal(0.85);
+const CONFIDENCE = 0.5;
+/** The least predicted quality of a mask that is filled in. Models differ in how sure they say they are. */
+export const confidence = signal(CONFIDENCE);
+/** How many masks the search in the open item found; what the confidence leaves of them is filled in. */
+export const foundCount = signal(0);
 /** Reviewing: accept, send back, next. */
 export const reviewing = signal(false);
 /** What is going on: in the open item, or in the whole project. */
@@ -48,7 +51,7 @@ export function watchEngine(): void {
       try {
         const stored = JSON.parse(localStorage.getItem(STORED + name) ?? "{}") as { engine?: string; confidence?: number; reviewing?: boolean };
         engine.value = ENGINES.find((one) => one.value === stored.engine)?.value ?? "assisted";
-        confidence.value = typeof stored.confidence === "number" ? stored.confidence : 0.85;
+        confidence.value = typeof stored.confidence === "number" ? stored.confidence : CONFIDENCE;
         reviewing.value = stored.reviewing === true;
       } catch {
         engine.value = "assisted";
@@ -64,6 +67,7 @@ export function watchEngine(): void {
   });
   opened.push((item, full) => {
     candidates = null;
+    foundCount.value = 0;
     if (engine.value === "semi" && full.status === "new" && !item.draft.content.objects.length) void fillIn(item);
   });
   effect(() => {
@@ -110,8 +114,9 @@ export async function fillIn(item: OpenItem): Promise<void> {
     // Small ones on top, so that everything can be clicked.
     const list = [...masks.values()].sort((a, b) => a.area - b.area).map((mask) => ({ mask, id: 0, out: false }));
     candidates = { item, list };
+    foundCount.value = list.length;
     const count = adjust(confidence.value);
-    say(`Filled in ${count} of ${list.length} objects; the others are below the confidence.`);
+    say(`Filled in ${count} of ${list.length} masks${count < list.length ? "; a lower confidence brings more" : ""}.`);
   } catch (error) {
     if (!isAbort(error)) fail(error);
   } finally {

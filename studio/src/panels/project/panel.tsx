@@ -242,7 +242,7 @@ function Engines() {
         <p class="muted small">{chosen.line}</p>
         {engine.value === "semi" && (
           <>
-            <Slide signal={confidence} title="Confidence" min={0.5} max={1} step={0.01} text={(value) => `${Math.round(value * 100)} %`} testid="engine-confidence" />
+            <Slide signal={confidence} title="Confidence" min={0} max={1} step={0.01} text={(value) => `${Math.round(value * 100)} %`} testid="engine-confidence" />
             <button type="button" class="button" disabled={!item || current.value !== item.picture} data-testid="engine-fill" onClick={() => item && void fillIn(item)}>
               Fill in this picture
             </button>
