@@ -158,7 +158,7 @@ function usedByControl(event: KeyboardEvent): boolean {
   const target = event.target;
   if (!(target instanceof HTMLElement) || event.ctrlKey || event.metaKey) return false;
   if (event.key === "Tab") return !target.matches("canvas, body");
-  if (event.key === " " || event.key === "Enter") return target.matches("button, a, summary, input, [role=tab], [role=option]");
+  if (event.key === " " || event.key === "Enter") return target.matches("button, a, summary, input, [role=tab], [role=row]");
   if (event.key.startsWith("Arrow")) return target.matches("input, [role=tab], [role=slider], [role=listbox], [role=option]");
   return false;
 }

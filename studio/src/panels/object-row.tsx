@@ -14,7 +14,7 @@ export const ROW = 40;
 
 const short = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
 
-export function ObjectRow({ item, index, count }: { item: Item; index: number; count: number }) {
+export function ObjectRow({ item, index }: { item: Item; index: number }) {
   const selected = selection.value.has(item.id);
   const asked = naming.value?.id === item.id ? naming.value.time : 0;
   const [editing, setEditing] = useState(0);
@@ -43,10 +43,9 @@ export function ObjectRow({ item, index, count }: { item: Item; index: number; c
     <div
       class={`object ${selected ? "selected" : ""} ${item.hidden ? "off" : ""} ${hoveredItem.value === item.id ? "hovered" : ""} ${pending.value?.edits === item.id ? "editing" : ""}`}
       style={{ top: `${index * ROW}px`, height: `${ROW}px` }}
-      role="option"
+      role="row"
       aria-selected={selected}
-      aria-posinset={index + 1}
-      aria-setsize={count}
+      aria-rowindex={index + 1}
       aria-label={`${title}, ${item.area.toLocaleString("en")} pixels${item.hidden ? ", hidden" : ""}${item.locked ? ", locked" : ""}`}
       tabIndex={selected || index === 0 ? 0 : -1}
       data-testid={`object-${item.id}`}
@@ -63,72 +62,79 @@ export function ObjectRow({ item, index, count }: { item: Item; index: number; c
       }}
       onDragEnd={() => (dropAt.value = null)}
     >
-      <label class="swatch" style={{ background: item.color }} title="Change the colour" onClick={(event) => event.stopPropagation()}>
-        <input
-          type="color"
-          aria-label={`Colour of ${title}`}
-          tabIndex={selected ? 0 : -1}
-          value={item.color}
-          onInput={(event) => recolor(item.id, event.currentTarget.value)}
-        />
-      </label>
-      {editing ? (
-        <NameField
-          class="grow"
-          value={item.name}
-          label={`Name of object ${item.id}`}
-          placeholder={`Object ${item.id}`}
-          testid="rename"
-          focus={editing}
-          onCommit={(name) => {
-            rename(item.id, name);
-            setEditing(0);
-          }}
-          onCancel={() => setEditing(0)}
-          onEnter={() => setEditing(0)}
-        />
-      ) : (
-        <span class="grow truncate">
-          <span class={item.name ? "" : "muted"} title={title}>
+      <span role="gridcell" class="cell">
+        <label class="swatch" style={{ background: item.color }} title="Change the colour" onClick={(event) => event.stopPropagation()}>
+          <input
+            type="color"
+            aria-label={`Colour of ${title}`}
+            tabIndex={selected ? 0 : -1}
+            value={item.color}
+            onInput={(event) => recolor(item.id, event.currentTarget.value)}
+          />
+        </label>
+      </span>
+      <span role="gridcell" class="cell grow">
+        {editing ? (
+          <NameField
+            class="grow"
+            value={item.name}
+            label={`Name of object ${item.id}`}
+            placeholder={`Object ${item.id}`}
+            testid="rename"
+            focus={editing}
+            onCommit={(name) => {
+              rename(item.id, name);
+              setEditing(0);
+            }}
+            onCancel={() => setEditing(0)}
+            onEnter={() => setEditing(0)}
+          />
+        ) : (
+          <span class={`grow truncate ${item.name ? "" : "muted"}`} title={title}>
             {title}
           </span>
-        </span>
-      )}
+        )}
+      </span>
       {!editing && (
-        <span class="facts numbers muted" title={`${item.area.toLocaleString("en")} pixels${item.score !== undefined ? `, score ${item.score.toFixed(3)}` : ""}`}>
+        <span
+          role="gridcell"
+          class="facts numbers muted"
+          title={`${item.area.toLocaleString("en")} pixels${item.score !== undefined ? `, score ${item.score.toFixed(3)}` : ""}`}
+        >
           {short.format(item.area)}
           {item.score !== undefined && <> · {item.score.toFixed(2)}</>}
         </span>
       )}
-      <button
-        type="button"
-        class={`button icon quiet ${item.locked ? "on" : "faint"}`}
-        aria-pressed={item.locked ?? false}
-        aria-label={`${item.locked ? "Unlock" : "Lock"} ${title}`}
-        title={item.locked ? "Unlock" : "Lock"}
-        tabIndex={selected ? 0 : -1}
-        onClick={(event) => {
-          event.stopPropagation();
-          setLocked(selected ? selection.value : only, !item.locked);
-        }}
-      >
-        {item.locked ? <Lock /> : <Unlock />}
-      </button>
-      <button
-        type="button"
-        class={`button icon quiet ${item.hidden ? "on" : "faint"}`}
-        aria-pressed={item.hidden ?? false}
-        aria-label={`${item.hidden ? "Show" : "Hide"} ${title}`}
-        title={item.hidden ? "Show" : "Hide"}
-        tabIndex={selected ? 0 : -1}
-        onClick={(event) => {
-          event.stopPropagation();
-          setHidden(selected ? selection.value : only, !item.hidden);
-        }}
-      >
-        {item.hidden ? <EyeOff /> : <Eye />}
-      </button>
+      <span role="gridcell" class="cell">
+        <button
+          type="button"
+          class={`button icon quiet ${item.locked ? "on" : "faint"}`}
+          aria-pressed={item.locked ?? false}
+          aria-label={`${item.locked ? "Unlock" : "Lock"} ${title}`}
+          title={item.locked ? "Unlock" : "Lock"}
+          tabIndex={selected ? 0 : -1}
+          onClick={(event) => {
+            event.stopPropagation();
+            setLocked(selected ? selection.value : only, !item.locked);
+          }}
+        >
+          {item.locked ? <Lock /> : <Unlock />}
+        </button>
+        <button
+          type="button"
+          class={`button icon quiet ${item.hidden ? "on" : "faint"}`}
+          aria-pressed={item.hidden ?? false}
+          aria-label={`${item.hidden ? "Show" : "Hide"} ${title}`}
+          title={item.hidden ? "Show" : "Hide"}
+          tabIndex={selected ? 0 : -1}
+          onClick={(event) => {
+            event.stopPropagation();
+            setHidden(selected ? selection.value : only, !item.hidden);
+          }}
+        >
+          {item.hidden ? <EyeOff /> : <Eye />}
+        </button>
+      </span>
     </div>
   );
 }
-

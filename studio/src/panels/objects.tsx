@@ -70,19 +70,19 @@ export function ObjectsPanel() {
       <div
         ref={list}
         class="objects"
-        role="listbox"
-        aria-label="Objects, the first on top"
-        aria-multiselectable="true"
-        tabIndex={-1}
+        role={items.length ? "grid" : undefined}
+        aria-label={items.length ? "Objects, the first on top" : undefined}
+        aria-multiselectable={items.length ? true : undefined}
+        aria-rowcount={items.length || undefined}
         data-testid="objects"
         onScroll={(event) => setWindow({ top: event.currentTarget.scrollTop, height: event.currentTarget.clientHeight })}
         onDragOver={onDragOver}
         onDragLeave={() => (dropAt.value = null)}
         onDrop={onDrop}
       >
-        <div style={{ height: `${items.length * ROW}px`, position: "relative" }}>
+        <div role="presentation" style={{ height: `${items.length * ROW}px`, position: "relative" }}>
           {items.slice(from, to).map((item, index) => (
-            <ObjectRow key={item.id} item={item} index={from + index} count={items.length} />
+            <ObjectRow key={item.id} item={item} index={from + index} />
           ))}
           {dropAt.value !== null && <div class="drop-line" style={{ top: `${dropAt.value * ROW - 1}px` }} />}
         </div>
@@ -93,7 +93,9 @@ export function ObjectsPanel() {
             ) : (
               <>
                 <p>Click into the picture to make an object, or let all of them be found.</p>
-                {isEnabled("everything.find") && <CommandButton id="everything.find" icon={Everything} text="Find everything" class="" testid="everything-empty" />}
+                {isEnabled("everything.find") && (
+                  <CommandButton id="everything.find" icon={Everything} text="Find everything" class="" testid="everything-empty" />
+                )}
               </>
             )}
           </div>

@@ -1,5 +1,5 @@
 /** The mask under the pointer, asked for over the live connection while the pointer moves. */
-import { live, type Point } from "../api";
+import { ApiError, httpEvents, live, pause, type Point } from "../api";
 import { hover, timing } from "../canvas/scene";
 import { colorOf } from "../masks/colors";
 import { current, doc, fail, model, pending, tool } from "../state";
@@ -55,6 +55,12 @@ export async function hoverAt(pixel: readonly [number, number] | null, time: num
       color: made ? (remove ? "#ff5a52" : made.color) : colorOf(doc.value.next - 1),
     };
   } catch (error) {
+    if (error instanceof ApiError && (error.status === 429 || error.status === 503)) {
+      httpEvents.busy(1);
+      await pause(1000);
+      if (number === wanted) void hoverAt(pixel, performance.now(), remove);
+      return;
+    }
     // While the pointer moves a failure is told once, and not where the connection merely waits.
     if (number === wanted) fail(error);
   }

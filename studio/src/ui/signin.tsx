@@ -27,29 +27,31 @@ export function SignIn() {
   };
   return (
     <dialog ref={dialog} aria-labelledby="signin-title" onCancel={(event) => event.preventDefault()}>
-      {wanted && <form class="signin" onSubmit={submit}>
-        <h1 id="signin-title">This server asks for a key</h1>
-        <label>
-          Key
-          <input
-            class="field"
-            type="password"
-            autocomplete="current-password"
-            required
-            value={key}
-            onInput={(event) => setKey(event.currentTarget.value)}
-            data-testid="key"
-          />
-        </label>
-        {error && (
-          <p role="alert" class="problem">
-            {error}
-          </p>
-        )}
-        <button class="button primary" type="submit" data-testid="sign-in">
-          Sign in
-        </button>
-      </form>}
+      {wanted && (
+        <form class="signin" onSubmit={submit}>
+          <h1 id="signin-title">This server asks for a key</h1>
+          <label>
+            Key
+            <input
+              class="field"
+              type="password"
+              autocomplete="current-password"
+              required
+              value={key}
+              onInput={(event) => setKey(event.currentTarget.value)}
+              data-testid="key"
+            />
+          </label>
+          {error && (
+            <p role="alert" class="problem">
+              {error}
+            </p>
+          )}
+          <button class="button primary" type="submit" data-testid="sign-in">
+            Sign in
+          </button>
+        </form>
+      )}
     </dialog>
   );
 }
