@@ -170,6 +170,8 @@ export interface ProjectItemFull {
   status: ItemStatus;
   revision: number;
   objects: ObjectRecord[];
+  /** Why the annotations that are there cannot be read; saving puts them aside. */
+  error?: string;
 }
 
 export type AutomaticLine =

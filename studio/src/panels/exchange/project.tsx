@@ -147,7 +147,7 @@ export function ReportDialog() {
             )}
             <div class="buttons">
               <button type="button" class="button primary" onClick={() => (opened.value = null)}>
-                Good
+                Close
               </button>
             </div>
           </div>

@@ -54,6 +54,9 @@ export function ItemList() {
     } else if (event.key === "Enter" && here) {
       open(here).catch(fail);
       event.preventDefault();
+    } else if (event.key === "Delete" && at >= 0) {
+      askRemove(all[at]);
+      event.preventDefault();
     }
   };
 
@@ -78,6 +81,11 @@ export function ItemList() {
       {!all.length && items.value.length > 0 && <p class="section muted">No picture has this status.</p>}
     </div>
   );
+}
+
+/** Removes an item; one with objects only after asking. */
+function askRemove(item: ProjectItem): void {
+  if (!item.objects || window.confirm(`Remove ${item.name} and its ${item.objects} objects from the project?`)) remove(item.name).catch(fail);
 }
 
 function Row({ item, at, total, active: isActive }: { item: ProjectItem; at: number; total: number; active: boolean }) {
@@ -108,11 +116,11 @@ function Row({ item, at, total, active: isActive }: { item: ProjectItem; at: num
         type="button"
         class="button icon quiet away"
         tabIndex={-1}
-        aria-label={`Remove ${item.name} from the project`}
-        title="Remove from the project"
+        aria-hidden="true"
+        title="Remove from the project (Delete)"
         onClick={(event) => {
           event.stopPropagation();
-          if (!item.objects || window.confirm(`Remove ${item.name} and its ${item.objects} objects from the project?`)) remove(item.name).catch(fail);
+          askRemove(item);
         }}
       >
         <Trash />

@@ -84,24 +84,25 @@ export async function open(name: string): Promise<void> {
   try {
     const full = await api.projects.item(of, name);
     if (mine !== wanted || project.value?.name !== of) return;
-    leave();
     const waiting = draftOf(of, name);
     const unsaved = waiting?.dirty ? waiting : null;
     const content: Content = unsaved?.content ?? { status: full.status, objects: full.objects };
     const draft = unsaved ?? addDraft(new Draft(of, name, full.revision, content));
     const picture = pictureOf(of, full, draft);
-    recent.delete(name);
-    recent.set(name, picture);
-    if (recent.size > KEPT) recent.delete(recent.keys().next().value!);
-    known = picture.doc.value.items;
     const item = { project: of, name, picture, draft };
     batch(() => {
+      leave();
+      recent.delete(name);
+      recent.set(name, picture);
+      if (recent.size > KEPT) recent.delete(recent.keys().next().value!);
+      known = picture.doc.value.items;
       openItem.value = item;
       pictures.value = [...pictures.value, picture];
       show(picture.key);
     });
     patch(name, { status: content.status, objects: content.objects.length, revision: full.revision });
     say(`Opened ${name}, ${STATUS_WORDS[content.status]}.`);
+    if (full.error) toast(full.error, "error");
     for (const told of opened) told(item, full);
     void lookAhead(item);
   } finally {
@@ -129,8 +130,12 @@ export function leave(): void {
   const item = openItem.value;
   if (!item) return;
   if (pending.value && current.value === item.picture) keep();
+  // Keeping may just have made an object; the effect that saves it comes too late here.
+  saveChanges(item);
   item.draft.flush();
+  const names = new Set([...knownNames.value, ...item.draft.content.objects.map((one) => one.name).filter(Boolean)]);
   batch(() => {
+    knownNames.value = [...names];
     openItem.value = null;
     closePicture(item.picture.key);
     // Closing gave its thumbnail's address back.
@@ -187,6 +192,7 @@ export function setStatus(next: ItemStatus): void {
   const item = openItem.value;
   if (!item || status.value === next) return;
   if (pending.value && current.value === item.picture) keep();
+  saveChanges(item);
   item.draft.change({ status: next, objects: recordsOf(item.picture.doc.value.items) });
   item.draft.flush();
   patch(item.name, { status: next });
@@ -203,6 +209,17 @@ export async function remove(name: string): Promise<void> {
   toast(`Removed ${name}. Its files are in the project's folder .removed on the server.`);
 }
 
+/** Hands the item's objects over to be saved, if they are others than before. */
+function saveChanges(item: OpenItem): void {
+  const now = item.picture.doc.value.items;
+  if (now === known) return;
+  known = now;
+  const before = item.draft.content.status;
+  const next: ItemStatus = before === "new" ? "started" : before;
+  item.draft.change({ status: next, objects: recordsOf(now) });
+  patch(item.name, { status: next, objects: now.length });
+}
+
 const channel = typeof BroadcastChannel === "undefined" ? null : new BroadcastChannel("anymask-projects");
 
 /** Starts to save what changes, and to follow what other windows save. */
@@ -210,15 +227,8 @@ export function watchItems(): void {
   effect(() => {
     const item = openItem.value;
     if (!item) return;
-    const now = item.picture.doc.value.items;
-    if (now === known) return;
-    known = now;
-    untracked(() => {
-      const before = item.draft.content.status;
-      const next: ItemStatus = before === "new" ? "started" : before;
-      item.draft.change({ status: next, objects: recordsOf(now) });
-      patch(item.name, { status: next, objects: now.length });
-    });
+    item.picture.doc.value;
+    untracked(() => saveChanges(item));
   });
   // A picture of the project that was closed by hand is left, not shown again by itself.
   effect(() => {
