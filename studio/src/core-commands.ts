@@ -78,7 +78,7 @@ export function installCommands(): void {
     { id: "pending.keep", title: "Keep the object", group: "Object in the making", keys: ["Enter"], enabled: () => !!pending.value, run: keep },
     { id: "pending.discard", title: "Discard it", group: "Object in the making", keys: ["Escape"], enabled: () => !!pending.value, run: discard },
     { id: "pending.next", title: "Next candidate", group: "Object in the making", keys: ["C", "Tab"], enabled: () => (pending.value?.candidates.length ?? 0) > 1, run: () => choose(pending.value!.chosen + 1) },
-    { id: "pending.previous", title: "Previous candidate", group: "Object in the making", keys: ["Shift+C", "Shift+Tab"], enabled: () => (pending.value?.candidates.length ?? 0) > 1, run: () => choose(pending.value!.chosen - 1) },
+    { id: "pending.previous", title: "Previous candidate", group: "Object in the making", keys: ["Shift+C"], enabled: () => (pending.value?.candidates.length ?? 0) > 1, run: () => choose(pending.value!.chosen - 1) },
 
     { id: "everything.find", title: "Find everything", group: "Everything", keys: ["A"], enabled: () => open() && search.value?.state !== "running", run: () => findEverything() },
     { id: "everything.keep", title: "Keep what was found", group: "Everything", keys: ["Enter"], enabled: () => search.value?.state === "done", run: keepFound },

@@ -38,5 +38,6 @@ export function installCore(): void {
   showFound();
   answerPrompts();
   listenToDrops();
-  void restore().then(mirror).then(start);
+  void start();
+  void restore().then(mirror);
 }

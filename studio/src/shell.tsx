@@ -36,22 +36,24 @@ function Panels() {
   };
   return (
     <aside class={`panel ${sheetOpen.value ? "open" : ""}`} aria-label="Panels">
-      <div class="tabs" role="tablist" onKeyDown={onKey}>
-        {panels.value.map((panel) => (
-          <button
-            key={panel.id}
-            type="button"
-            role="tab"
-            id={`tab-${panel.id}`}
-            data-testid={`tab-${panel.id}`}
-            aria-selected={panel.id === shown}
-            aria-controls={`panel-${panel.id}`}
-            tabIndex={panel.id === shown ? 0 : -1}
-            onClick={() => go(panel.id)}
-          >
-            {panel.title}
-          </button>
-        ))}
+      <div class="tabs">
+        <div class="tab-list" role="tablist" onKeyDown={onKey}>
+          {panels.value.map((panel) => (
+            <button
+              key={panel.id}
+              type="button"
+              role="tab"
+              id={`tab-${panel.id}`}
+              data-testid={`tab-${panel.id}`}
+              aria-selected={panel.id === shown}
+              aria-controls={`panel-${panel.id}`}
+              tabIndex={panel.id === shown ? 0 : -1}
+              onClick={() => go(panel.id)}
+            >
+              {panel.title}
+            </button>
+          ))}
+        </div>
         <button
           type="button"
           class="button icon quiet handle"
@@ -76,10 +78,10 @@ export function Shell() {
   return (
     <div class="shell">
       <header class="top">
-        <div class="brand">
+        <h1 class="brand">
           <img src="./icon.svg" alt="" />
-          <span class="wide-only">anymask</span>
-        </div>
+          <span class="name">anymask</span>
+        </h1>
         <Slot name="top-left" />
         <div class="middle">
           <Slot name="top" />

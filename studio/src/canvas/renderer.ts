@@ -5,6 +5,7 @@ import { theme } from "../theme";
 import type { RLE } from "../api";
 import type { Pending } from "../doc";
 import { pendingMask } from "../masks/pending";
+import { search } from "../tools/everything";
 import { MaskLayer } from "./layer";
 import { frameDone } from "./measure";
 import { drawBox, drawBrush, drawCrosshair, drawPrompt, strokeDashed, strokeLine, strokeOutline, type Frame } from "./overlays";
@@ -35,7 +36,7 @@ export class Renderer {
   constructor(private readonly canvas: HTMLCanvasElement) {
     this.context = canvas.getContext("2d", { alpha: false })!;
     const watched = [current, doc, selection, hoveredItem, tint, tool, brushSize, view, viewport, arrived];
-    const momentary = [hover, stroke, dragBox, crosshair, brushAt, found, foundHovered];
+    const momentary = [hover, stroke, dragBox, crosshair, brushAt, search, found, foundHovered];
     const stops = [
       effect(() => {
         theme.value;
@@ -151,7 +152,8 @@ export class Renderer {
     for (const layer of [this.unsure, this.objects, this.candidates]) {
       if (!layer.canvas || !layer.count) continue;
       // What is being made stands out from what is there.
-      const pale = (pending.value && layer !== this.candidates ? 0.45 : 1) * (layer === this.unsure ? 0.6 : 1);
+      const aside = layer !== this.candidates && (pending.value || search.value);
+      const pale = (aside ? 0.4 : 1) * (layer === this.unsure ? 0.6 : 1);
       context.globalAlpha = tint.value * pale;
       context.imageSmoothingEnabled = view.scale * ratio < layer.scale * 1.5;
       context.imageSmoothingQuality = "low";

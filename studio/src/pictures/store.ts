@@ -52,9 +52,31 @@ function read<T>(transaction: IDBTransaction, store: string, key?: string): Prom
   });
 }
 
+/** One tab keeps its pictures; a second one begins empty, and what it makes lasts as long as it is open.
+ *
+ * Where the browser has no locks (a page that is not secure), every tab keeps its own, and the last one wins.
+ */
+function claim(): Promise<boolean> {
+  if (!navigator.locks) return Promise.resolve(true);
+  return new Promise((resolve) => {
+    // After a reload the page before may hold the lock for a moment.
+    const patience = AbortSignal.timeout(700);
+    navigator.locks
+      .request(NAME, { signal: patience }, () => {
+        resolve(true);
+        return new Promise(() => {});
+      })
+      .catch(() => resolve(false));
+  });
+}
+
+let owner = false;
+
 /** Opens what was open before the reload. Gives the number of pictures. */
 export async function restore(): Promise<number> {
   try {
+    owner = await claim();
+    if (!owner) return 0;
     const transaction = (await database()).transaction(["pictures", "docs", "session"], "readonly");
     const stored = await read<StoredPicture[]>(transaction, "pictures");
     const order = (await read<string[] | undefined>(transaction, "session", "order")) ?? [];
@@ -82,6 +104,7 @@ const watched = new Map<string, () => void>();
 
 /** Writes every change into the store, a moment later. */
 export function mirror(): void {
+  if (!owner) return;
   effect(() => {
     const kept = pictures.value.filter((picture) => picture.mirrored && picture.file);
     for (const picture of kept) {

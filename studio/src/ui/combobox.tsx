@@ -23,7 +23,14 @@ export function NameField(props: {
   const [open, setOpen] = useState(false);
   const [active, setActive] = useState(-1);
   const field = useRef<HTMLInputElement>(null);
-  useLayoutEffect(() => setText(props.value), [props.value]);
+  // What was committed last: leaving the field afterwards commits nothing again.
+  const settled = useRef(props.value);
+  // Escape or Enter has dealt with the text: the blur that follows must not.
+  const given = useRef(false);
+  useLayoutEffect(() => {
+    setText(props.value);
+    settled.current = props.value;
+  }, [props.value]);
   // At once, so that no letter that is typed next is taken for a shortcut.
   useLayoutEffect(() => {
     if (!props.focus) return;
@@ -43,21 +50,26 @@ export function NameField(props: {
     setText(name);
     setOpen(false);
     setActive(-1);
-    if (name.trim() !== props.value) props.onCommit(name.trim());
+    if (name.trim() === settled.current) return;
+    settled.current = name.trim();
+    props.onCommit(name.trim());
   };
   const onKey = (event: KeyboardEvent) => {
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       setOpen(true);
       const count = offered.length;
-      if (count) setActive((active + (event.key === "ArrowDown" ? 1 : -1) + count + (active < 0 && event.key === "ArrowUp" ? 1 : 0)) % count);
+      if (count)
+        setActive((active + (event.key === "ArrowDown" ? 1 : -1) + count + (active < 0 && event.key === "ArrowUp" ? 1 : 0)) % count);
       event.preventDefault();
     } else if (event.key === "Enter") {
       commit(active >= 0 ? offered[active] : text);
       event.preventDefault();
+      given.current = !!props.onEnter;
       props.onEnter?.();
     } else if (event.key === "Escape") {
       event.stopPropagation();
       if (open && offered.length) return setOpen(false);
+      given.current = true;
       setText(props.value);
       props.onCancel?.();
       field.current?.blur();
@@ -88,10 +100,11 @@ export function NameField(props: {
           setOpen(true);
           setActive(-1);
         }}
+        onFocus={() => (given.current = false)}
         onKeyDown={onKey}
         onBlur={() => {
-          setOpen(false);
-          if (text.trim() !== props.value) props.onCommit(text.trim());
+          if (!given.current) commit(text);
+          given.current = false;
         }}
       />
       <ul id={id} role="listbox" aria-label="Names used so far" hidden={!offered.length}>
@@ -104,6 +117,7 @@ export function NameField(props: {
             onPointerDown={(event) => {
               event.preventDefault();
               commit(name);
+              given.current = !!props.onEnter;
               props.onEnter?.();
             }}
           >
