@@ -102,7 +102,9 @@ async def remove_of_address(request: Request) -> Response:
     """rembg's GET: the picture is fetched from `url`, where the server was started with leave to do so."""
     server = request.app.state.server
     if not server.settings.fetch_urls:
-        raise Forbidden("This server fetches no pictures; send the file by POST, or start the server with --fetch-urls.")
+        raise Forbidden(
+            "This server fetches no pictures; send the file by POST, or start the server with --fetch-urls."
+        )
     url = request.query_params.get("url")
     if not url:
         raise RequestError("The parameter url, with the address of a picture, is missing.")
