@@ -56,6 +56,10 @@ def test_other_sites_are_kept_out() -> None:
         here = {"Host": "localhost:7000"}
         assert one.get("/api/models", headers=here).status_code == 200
         assert one.get("/api/models", headers={"Host": "[::1]:7000"}).status_code == 200
+        assert one.get("/healthz", headers={"Host": "10.0.0.7:7000"}).status_code == 200
+        across = {**here, "Sec-Fetch-Site": "cross-site"}
+        assert one.get("/api/remove?url=https://a.example/b.jpg", headers=across).status_code == 403
+        assert one.get("/docs", headers=across).status_code == 200  # a link to the page is no harm
         for host in ("evil.example", "evil.example:7000", "localhost@evil.example", "", "127.0.0.1.evil.example"):
             assert one.get("/api/models", headers={"Host": host}).status_code == 403, host
         for origin in ("http://evil.example", "null", "http://localhost:9999"):

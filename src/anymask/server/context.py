@@ -56,7 +56,7 @@ class Server:
 
     async def fetched(self, url: str) -> PictureInfo:
         """A picture from a public address. Raises FetchError, RequestError, ImageError."""
-        data = await self.work.files.run(fetch, url, Rules(max_bytes=self.settings.max_upload))
+        data = await self.work.network.run(fetch, url, Rules(max_bytes=self.settings.max_upload))
         upload = self.store.temporary()
         try:
             upload.write_bytes(data)

@@ -15,7 +15,8 @@ from anymask.server.errors import Forbidden, RequestError, TooMany, Unauthorised
 from anymask.server.settings import Settings
 
 COOKIE = "anymask_key"
-OPEN = ("/healthz", "/readyz", "/api/session")
+HEALTH = ("/healthz", "/readyz")  # asked by whatever watches over the server, under whatever name
+OPEN = (*HEALTH, "/api/session")
 SAFE = ("GET", "HEAD", "OPTIONS")
 
 HEADERS = [
@@ -68,7 +69,7 @@ class Guard:
         headers, path = Headers(scope=scope), scope["path"]
         host = headers.get("host", "")
         name = (urlsplit(f"//{host}").hostname or "") if _is_host(host) else ""
-        if self._settings.hosts and name not in self._settings.hosts:
+        if self._settings.hosts and name not in self._settings.hosts and path not in HEALTH:
             raise Forbidden(f"This server is not addressed as {host[:100]!r}.")
         origin = headers.get("origin")
         if (
@@ -77,6 +78,9 @@ class Guard:
             and not self._may_ask(origin, host)
         ):
             raise Forbidden(f"Pages of {origin[:100]!r} may not use this server.")
+        # A page of another site that shows or opens an address of ours sends no Origin; browsers say this much of it.
+        if origin is None and headers.get("sec-fetch-site") == "cross-site" and _is_protected(path):
+            raise Forbidden("Pages of other sites may not use this server.")
         if self._settings.api_key is None or path in OPEN or scope.get("method") == "OPTIONS":
             return
         if _is_protected(path) and not is_signed_in(scope, self._settings):

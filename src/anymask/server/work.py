@@ -71,18 +71,19 @@ class Lane:
 
 class Work:
     """The lanes: `heavy` for what looks at whole pictures, `light` for prompts, `long` for whole searches, `files` for
-    disks and the network."""
+    disks, `network` for pictures that are fetched."""
 
     def __init__(self, workers: int, waiting: int) -> None:
         self.heavy = Lane("heavy", workers, waiting)
         self.light = Lane("light", workers, waiting)
         self.long = Lane("long", 1, max(1, waiting // 8))
         self.files = Lane("files", 8, 4 * waiting)
+        self.network = Lane("network", 4, waiting)
 
     @property
     def lanes(self) -> tuple[Lane, ...]:
         """All of them."""
-        return self.heavy, self.light, self.long, self.files
+        return self.heavy, self.light, self.long, self.files, self.network
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """A heavy job; see `Lane.run`."""

@@ -13,7 +13,7 @@ from anymask.images import encode_image
 from anymask.server.bodies import body_to_file
 from anymask.server.context import Server, server_of
 from anymask.server.cutouts import reduced
-from anymask.server.errors import RequestError
+from anymask.server.errors import Forbidden
 from anymask.server.schemas import Address, ModelChoice
 from anymask.server.store import PictureInfo
 
@@ -97,7 +97,7 @@ async def received(request: Request, server: Server) -> PictureInfo:
     if request.headers.get("content-type", "").startswith("application/json"):
         address = Address.model_validate_json(await request.body())
         if not server.settings.fetch_urls:
-            raise RequestError("This server fetches no pictures; send the bytes.")
+            raise Forbidden("This server fetches no pictures; send the bytes.")
         return await server.fetched(address.url)
     upload = server.store.temporary()
     try:

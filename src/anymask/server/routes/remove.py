@@ -111,7 +111,7 @@ async def remove_of_address(request: Request) -> Response:
     asked = asked_of(request.query_params)
     entry = entry_of(server.models, asked)
     with SpooledTemporaryFile(IN_MEMORY) as file:
-        await server.work.files.run(_fetched, url, Rules(server.settings.max_upload), file)
+        await server.work.network.run(_fetched, url, Rules(server.settings.max_upload), file)
         return await _answer(server, entry, asked, file)
 
 
