@@ -1,6 +1,7 @@
 /** The page before a picture is open, and while one is on its way. */
 import { api } from "../api";
 import { current, fail, models } from "../state";
+import { arrived, pixelsOf } from "../canvas/pictures";
 import { openFiles } from "../pictures/open";
 import { renew } from "../pictures/upload";
 import { hint } from "../commands";
@@ -54,7 +55,16 @@ export function Empty() {
 /** Over the canvas while the picture is on its way, or when it could not be opened. */
 export function Arriving() {
   const picture = current.value;
-  if (!picture || picture.info.value) return null;
+  if (!picture) return null;
+  if (picture.info.value) {
+    // Grows when pixels arrive; reading it draws this again.
+    arrived.value;
+    return pixelsOf(picture) ? null : (
+      <div class="invitation" role="status" aria-label="Loading the picture">
+        <span class="spinner late" />
+      </div>
+    );
+  }
   if (picture.status.value !== "error") {
     return (
       <div class="invitation" role="status">

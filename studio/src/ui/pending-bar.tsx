@@ -58,10 +58,12 @@ function Thumbnail({ mask, color }: { mask: Mask; color: string }) {
 export function PendingBar() {
   const made = pending.value;
   if (!made) return null;
+  const waiting = made.answered !== made.prompt && (made.prompt.points.length > 0 || made.prompt.box !== null);
   const ready = pendingMask(made) !== null;
   const asked = naming.value?.id === "pending" ? naming.value.time : 0;
   return (
     <div class="bar live" role="group" aria-label={made.edits === null ? "New object" : "Editing an object"} data-testid="pending-bar">
+      {waiting && <span class="spinner late small" aria-hidden="true" />}
       {made.candidates.length > 1 && (
         <div class="row candidates" role="radiogroup" aria-label="Candidates">
           {made.candidates.map((mask, index) => (
