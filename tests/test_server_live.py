@@ -34,6 +34,8 @@ def test_a_message_is_answered(server: TestClient, bus: str) -> None:
         scores = [mask["score"] for mask in answer["masks"]]
         assert scores == sorted(scores, reverse=True)
         best = answer["masks"][0]
+        socket.send_json({"seq": 5, "picture": bus, "points": [POINT], "best": True})
+        assert socket.receive_json()["masks"] == [best]
         socket.send_json({"seq": 6, "picture": bus, "points": [POINT], "mask_id": best["id"], "multimask": False})
         assert len(socket.receive_json()["masks"]) == 1
     # A new connection goes on where the old one was: nothing is remembered between messages but ids of masks.

@@ -50,12 +50,13 @@ class Predict(Strict):
 
 
 class Live(Asked):
-    """A message of a live connection."""
+    """A message of a live connection. `best`: of several candidates only the best is wanted."""
 
     seq: int
     picture: str = ""
     model: str | None = None
     ping: bool = False
+    best: bool = False
 
 
 class ModelChoice(Strict):

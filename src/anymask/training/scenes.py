@@ -57,7 +57,9 @@ class SceneSource:
             path
             for root in roots
             for path in sorted(Path(root).rglob("*"))
-            if path.suffix in (".webp", ".png") and not path.with_suffix(".json").exists()
+            if path.suffix in (".webp", ".png")
+            and not path.with_suffix(".json").exists()
+            and not any(part.startswith(".") for part in path.relative_to(root).parts)
         ]
         return cls(records, cutouts, set_weights, whole_sets)
 
