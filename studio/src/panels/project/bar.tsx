@@ -110,13 +110,14 @@ const WORDS: Record<SaveState, string> = {
 
 /** What is saved, in one word; read out when it changes. */
 export function SaveMark() {
+  // Without an open item: what earlier ones, perhaps of another visit, still have to send.
   const draft = openItem.value?.draft;
   const others = elsewhere.value;
-  const state = draft?.state.value ?? "saved";
+  const state = draft?.state.value ?? others[0]?.state.value ?? "saved";
   const contested = draft?.theirs.value ? draft : others.find((one) => one.theirs.value);
   const Icon = state === "offline" ? CloudOff : state === "conflict" || state === "error" ? Warning : Cloud;
   const more = others.length ? `, ${count(others.length, "other")} waiting` : "";
-  const text = `${WORDS[state]}${more}`;
+  const text = draft ? `${WORDS[state]}${more}` : `${count(others.length, "item")}: ${WORDS[state]}`;
   return (
     <span class={`save-mark ${state}`} title={draft?.problem.value || undefined}>
       <Icon />
@@ -129,7 +130,7 @@ export function SaveMark() {
         </button>
       )}
       {!contested && (state === "offline" || state === "error") && (
-        <button type="button" class="button" onClick={() => draft?.flush()}>
+        <button type="button" class="button" onClick={() => (draft ?? others[0])?.flush()}>
           Retry
         </button>
       )}

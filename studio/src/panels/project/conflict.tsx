@@ -1,5 +1,5 @@
 /** Somebody else saved the same item: the person chooses. Nothing is lost until then, and closing the dialog decides nothing. */
-import { signal } from "@preact/signals";
+import { effect, signal } from "@preact/signals";
 import { Modal, opened } from "../../dialogs/modal";
 import { say } from "../../state";
 import { count } from "../exchange/save";
@@ -15,9 +15,15 @@ export function askConflict(draft: Draft): void {
 }
 
 export function watchConflicts(): void {
-  draftEvents.conflict = (draft) => {
-    if (opened.value !== "conflict") askConflict(draft);
-  };
+  const waiting = signal<readonly Draft[]>([]);
+  draftEvents.conflict = (draft) => (waiting.value = [...waiting.value.filter((one) => one !== draft), draft]);
+  // One after the other, and never in place of a dialog that is open.
+  effect(() => {
+    const [first, ...rest] = waiting.value;
+    if (!first || opened.value) return;
+    waiting.value = rest;
+    if (first.theirs.peek()) askConflict(first);
+  });
 }
 
 export function ConflictDialog() {

@@ -34,6 +34,8 @@ export class Draft {
   private timer = 0;
   private keeper = 0;
   private sent: Content[] = [];
+  /** The browser has no room or no store for it: the page must not be left without a warning. */
+  exposed = false;
 
   constructor(
     readonly project: string,
@@ -188,7 +190,8 @@ export class Draft {
     const { project, name, revision, content, sent } = this;
     if (!this.dirty) return;
     const version = this.version;
-    void put({ project, name, revision, content, sent }).then(() => {
+    void put({ project, name, revision, content, sent }).then((kept) => {
+      this.exposed = !kept;
       // Saved while it was being written: nothing must be left that a later window would take for unsaved.
       if (!this.dirty && this.done >= version) void drop(project, name);
     });
@@ -221,6 +224,9 @@ export async function adopt(): Promise<void> {
   }
 }
 
+addEventListener("beforeunload", (event) => {
+  if (drafts.value.some((draft) => draft.dirty && draft.exposed)) event.preventDefault();
+});
 const flushAll = () => drafts.value.forEach((draft) => draft.flush());
 addEventListener("online", flushAll);
 addEventListener("pagehide", flushAll);

@@ -112,10 +112,9 @@ function Row({ item, at, total, active: isActive }: { item: ProjectItem; at: num
         </div>
       </div>
       {opening.value === item.name ? <span class="spin" /> : item.error ? <Warning /> : <Badge item={item} />}
-      <button
-        type="button"
+      {/* For pointers; the keyboard has Delete. A button in an option could not be reached by screen readers. */}
+      <span
         class="button icon quiet away"
-        tabIndex={-1}
         aria-hidden="true"
         title="Remove from the project (Delete)"
         onClick={(event) => {
@@ -124,7 +123,7 @@ function Row({ item, at, total, active: isActive }: { item: ProjectItem; at: num
         }}
       >
         <Trash />
-      </button>
+      </span>
     </div>
   );
 }

@@ -10,14 +10,24 @@ import { Exchange } from "../exchange/project";
 import { count } from "../exchange/save";
 import { add, addBlobs, adding, cancelAdding } from "./adding";
 import { automatic, cancelAutomatic, confidence, engine, ENGINES, fillIn, reviewing, runAutomatic } from "./engine";
+import { SaveMark } from "./bar";
 import { ItemList } from "./list";
-import { closeProject, counts, filter, items, openItem, openProject, project, STATUS_WORDS, STATUSES, type Filter } from "./store";
+import { closeProject, counts, elsewhere, filter, items, openItem, openProject, project, STATUS_WORDS, STATUSES, type Filter } from "./store";
 
 export function ProjectPanel() {
   if (models.value && !models.value.projects) {
     return <p class="section muted">This server keeps no projects. Started with --projects FOLDER, it does.</p>;
   }
-  return project.value ? <OpenProject /> : <Projects />;
+  return (
+    <>
+      {!openItem.value && elsewhere.value.length > 0 && (
+        <div class="going">
+          <SaveMark />
+        </div>
+      )}
+      {project.value ? <OpenProject /> : <Projects />}
+    </>
+  );
 }
 
 const list = signal<ProjectSummary[] | null>(null);
