@@ -130,7 +130,7 @@ export function SaveMark() {
         </button>
       )}
       {!contested && (state === "offline" || state === "error") && (
-        <button type="button" class="button" onClick={() => (draft ?? others[0])?.flush()}>
+        <button type="button" class="button wide-only" onClick={() => (draft ?? others[0])?.flush()}>
           Retry
         </button>
       )}

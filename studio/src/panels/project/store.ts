@@ -85,7 +85,8 @@ export async function open(name: string): Promise<void> {
     const full = await api.projects.item(of, name);
     if (mine !== wanted || project.value?.name !== of) return;
     const waiting = draftOf(of, name);
-    const unsaved = waiting?.dirty ? waiting : null;
+    // Ours is newer than the answer where it is not saved yet, or was saved while the answer was on its way.
+    const unsaved = waiting && (waiting.dirty || waiting.revision > full.revision) ? waiting : null;
     const content: Content = unsaved?.content ?? { status: full.status, objects: full.objects };
     const draft = unsaved ?? addDraft(new Draft(of, name, full.revision, content));
     const picture = pictureOf(of, full, draft);
