@@ -14,7 +14,9 @@ import { PendingBar } from "./ui/pending-bar";
 import { SignIn } from "./ui/signin";
 import { Strip } from "./ui/strip";
 import "./canvas/measure";
-import "./core.css";
+import "./ui/bars.css";
+import "./ui/pages.css";
+import "./panels/objects.css";
 
 export function installCore(): void {
   installCommands();
