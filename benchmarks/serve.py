@@ -19,7 +19,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
+import httpx2 as httpx
 import numpy as np
 from load import Load, Process, mixture, one_answer, percentiles, serving
 from PIL import Image

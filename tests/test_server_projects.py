@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
-import httpx
+import httpx2 as httpx
 import numpy as np
 import pytest
+from PIL import Image
 from served import ASSETS, BUS, Process, client, sent
 from starlette.testclient import TestClient
 
@@ -93,6 +94,18 @@ def test_pictures_are_added(server: TestClient, folder: Path) -> None:
         assert "upload-" not in answer.json()["error"]
     assert len(server.get(P).json()["items"]) == 2
     assert server.post("/api/projects/none/items?name=x.jpg", content=BUS).status_code == 404
+
+
+def test_pictures_are_shown_small(server: TestClient, folder: Path) -> None:
+    path = f"{P}/items/bus.jpg/image"
+    small = server.get(path, params={"max": 160})
+    assert Image.open(BytesIO(small.content)).size == (160, 107)
+    assert server.get(path, params={"max": 160}, headers={"If-None-Match": small.headers["etag"]}).status_code == 304
+    (folder / "My street" / "bus.jpg").write_bytes(STREET)  # a person puts another picture in its place
+    other = server.get(path, params={"max": 160}, headers={"If-None-Match": small.headers["etag"]})
+    assert Image.open(BytesIO(other.content)).size == (160, 120)
+    assert server.get(f"{P}/items/none.jpg/image").status_code == 404
+    assert server.get(f"{P}/items/..%2f..%2fx.jpg/image").status_code == 404
 
 
 def test_annotations_are_saved_and_conflicts_answered(server: TestClient) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import quote
 
-import httpx
+import httpx2 as httpx
 import numpy as np
 import pytest
 from onnx_files import onnx_file

@@ -1,6 +1,6 @@
 """Writes rle.json: masks as pycocotools compresses them, for the studio's own reader and writer.
 
-    python studio/tests/make_fixtures.py
+python studio/tests/make_fixtures.py
 """
 
 from __future__ import annotations
@@ -45,7 +45,14 @@ if __name__ == "__main__":
         box = [x, y, x + width - 1, y + height - 1] if array.any() else None
         rows = ["".join("#" if pixel else "." for pixel in row) for row in array] if array.size < 20_000 else None
         cases.append(
-            {"name": name, "size": list(array.shape), "counts": counts, "area": int(array.sum()), "box": box, "rows": rows}
+            {
+                "name": name,
+                "size": list(array.shape),
+                "counts": counts,
+                "area": int(array.sum()),
+                "box": box,
+                "rows": rows,
+            }
         )
     colors = ["#{:02x}{:02x}{:02x}".format(*color) for color in palette(12)]
     text = json.dumps({"masks": cases, "colors": colors}, indent=1)

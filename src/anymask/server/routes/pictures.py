@@ -69,16 +69,7 @@ async def drop(request: Request, identity: str) -> Response:
 async def image(request: Request, identity: str, max: Annotated[int, Query(ge=16, le=16384)] = SHOWN) -> Response:
     """The picture upright, for showing: at most `max` pixels on its longer side."""
     server = server_of(request)
-    known = server.store.info(identity)
-    tag = f'"{known.id}-{max}"'
-    headers = {"ETag": tag, "Cache-Control": "private, max-age=86400, immutable"}
-    if request.headers.get("if-none-match") == tag:
-        return Response(status_code=304, headers=headers)
-    if known.format in SHOWN_AS_THEY_ARE and known.bytes < 8 << 20 and not _is_larger(known, max):
-        # Browsers turn a picture by its EXIF themselves.
-        return FileResponse(known.path, media_type=SHOWN_AS_THEY_ARE[known.format], headers=headers)
-    data, media = await server.work.run(_shown, server, identity, max)
-    return Response(data, media_type=media, headers=headers)
+    return await shown(request, server, server.store.info(identity), max)
 
 
 @router.post("/{identity}/encode")
@@ -90,6 +81,19 @@ async def encode(request: Request, identity: str, asked: ModelChoice | None = No
     await server.encoded(identity, entry.name)
     taken = asyncio.get_running_loop().time() - start
     return JSONResponse({"model": entry.name, "milliseconds": round(taken * 1000, 1)})
+
+
+async def shown(request: Request, server: Server, known: PictureInfo, longest: int) -> Response:
+    """A picture upright, for showing: at most `longest` pixels on its longer side."""
+    tag = f'"{known.id}-{longest}"'
+    headers = {"ETag": tag, "Cache-Control": "private, max-age=86400, immutable"}
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers=headers)
+    if known.format in SHOWN_AS_THEY_ARE and known.bytes < 8 << 20 and not _is_larger(known, longest):
+        # Browsers turn a picture by its EXIF themselves.
+        return FileResponse(known.path, media_type=SHOWN_AS_THEY_ARE[known.format], headers=headers)
+    data, media = await server.work.run(_shown, server, known.id, longest)
+    return Response(data, media_type=media, headers=headers)
 
 
 async def received(request: Request, server: Server) -> PictureInfo:

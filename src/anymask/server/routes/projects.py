@@ -24,6 +24,7 @@ from anymask.projects import ConflictError, Content, DiskFullError, Project, Pro
 from anymask.server.bodies import body_to_file
 from anymask.server.context import Server, server_of
 from anymask.server.errors import Busy, NotFound
+from anymask.server.routes.pictures import SHOWN, shown
 from anymask.server.schemas import Everything, Strict
 from anymask.server.searches import Event, lines
 
@@ -109,6 +110,18 @@ async def item(request: Request, project: str, name: str) -> Response:
         return json.dumps({"name": name, "picture": known.id, **size, **_state(content), **error}).encode()
 
     return Response(await server.work.run(work), media_type="application/json")
+
+
+@router.get("/{project}/items/{name}/image")
+async def image(
+    request: Request, project: str, name: str, max: Annotated[int, Query(ge=16, le=16384)] = SHOWN
+) -> Response:
+    """A picture of a project, upright and reduced; as `/api/pictures/{identity}/image`."""
+    server = server_of(request)
+    known = await server.work.run(lambda: server.store.add_path(_projects(server).open(project).path(name)))
+    response = await shown(request, server, known, max)
+    response.headers["Cache-Control"] = "private, no-cache"  # another picture may get this name
+    return response
 
 
 @router.put("/{project}/items/{name}")
