@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { defineConfig, type Plugin } from "vite";
@@ -20,11 +20,36 @@ function swagger(): Plugin {
   };
 }
 
+/** What the built files contain of others, with their terms. */
+const PARTS: [name: string, files: string[]][] = [
+  ["preact", ["LICENSE"]],
+  ["@preact/signals", ["LICENSE"]],
+  ["@preact/signals-core", ["LICENSE"]],
+  ["swagger-ui-dist", ["LICENSE", "NOTICE", "swagger-ui-bundle.js.LICENSE.txt"]],
+];
+
+/** The licences of what is built in, as one text. */
+function licences(): Plugin {
+  return {
+    name: "licences",
+    apply: "build",
+    closeBundle() {
+      const parts = PARTS.map(([name, files]) => {
+        const folder = join("node_modules", name);
+        const { version, license } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+        const texts = files.map((file) => readFileSync(join(folder, file), "utf8").replace(/\r\n/g, "\n").trim());
+        return [`${name} ${version} (${license})`, ...texts].join("\n\n");
+      });
+      writeFileSync(join(OUT, "licenses.txt"), `${parts.join(`\n\n${"-".repeat(80)}\n\n`)}\n`);
+    },
+  };
+}
+
 const server = process.env.ANYMASK_SERVER ?? "http://127.0.0.1:7101";
 
 export default defineConfig({
   base: "./",
-  plugins: [swagger()],
+  plugins: [swagger(), licences()],
   build: {
     outDir: OUT,
     emptyOutDir: true,

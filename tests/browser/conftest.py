@@ -72,15 +72,21 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Process]]:
 
 
 @pytest.fixture
-def open_page(browser: Browser, server: Process) -> Iterator[Open]:
+def open_page(browser: Browser, server: Process, serve: object) -> Iterator[Open]:
     """Opens pages in contexts of their own: `open_page(address=..., **what playwright's new_context takes)`.
 
-    After the test no page may have thrown or written an error that was not expected.
+    After the test no page may have thrown or written an error that was not expected. Pages are closed before the
+    servers of `serve` end, which they would complain about.
     """
     pages: list[Studio] = []
 
     def make(address: str = server.address, **options: Any) -> Studio:
-        options = {"viewport": {"width": 1280, "height": 800}, "color_scheme": "dark", "accept_downloads": True, **options}
+        options = {
+            "viewport": {"width": 1280, "height": 800},
+            "color_scheme": "dark",
+            "accept_downloads": True,
+            **options,
+        }
         context = browser.new_context(**options)
         one = Studio(context.new_page(), address)
         pages.append(one)

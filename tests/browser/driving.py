@@ -14,11 +14,14 @@ from typing import Any
 import httpx2 as httpx
 import numpy as np
 from PIL import Image
-from playwright.sync_api import ConsoleMessage, Error, FilePayload, Locator, Page, Request, Response
+from playwright.sync_api import ConsoleMessage, Error, Locator, Page, Request
 from pycocotools import mask as coco
 
 Json = dict[str, Any]
 PATIENCE = 30.0
+TRANSFER = (Path(__file__).parent / "transfer.js").read_text()
+SET = "(field, value) => { field.value = value; field.dispatchEvent(new Event('input', { bubbles: true })); }"
+FRAMES = "() => new Promise((done) => setTimeout(() => requestAnimationFrame(() => requestAnimationFrame(done)), 200))"
 
 
 def until(check: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
@@ -86,11 +89,11 @@ class Studio:
         self.wait("s.live === 'open'")
         return self
 
-    def choose(self, *files: Path | FilePayload) -> Studio:
+    def choose(self, *files: Path) -> Studio:
         """Opens pictures by the file chooser."""
         with self.page.expect_file_chooser() as chooser:
             self.page.get_by_test_id("open").click()
-        chooser.value.set_files([one if isinstance(one, Path) else one for one in files])  # type: ignore[arg-type]
+        chooser.value.set_files(list(files))
         return self.ready()
 
     def ready(self) -> Studio:
@@ -107,7 +110,9 @@ class Studio:
     def wait(self, condition: str, seconds: float = PATIENCE) -> Json:
         """The page's state once an expression of it, `s`, is true."""
         try:
-            self.page.wait_for_function(f"() => {{ const s = window.__anymask?.state(); return s && ({condition}); }}", timeout=seconds * 1000)
+            self.page.wait_for_function(
+                f"() => {{ const s = window.__anymask?.state(); return s && ({condition}); }}", timeout=seconds * 1000
+            )
         except Error as error:
             raise AssertionError(f"waited {seconds} s for {condition}; the page is at {self.summary()}") from error
         return self.state()
@@ -191,7 +196,11 @@ class Studio:
 
     def settle(self) -> None:
         """Waits for two frames, and for what fades in."""
-        self.page.evaluate("() => new Promise((done) => setTimeout(() => requestAnimationFrame(() => requestAnimationFrame(done)), 200))")
+        self.page.evaluate(FRAMES)
+
+    def slide(self, testid: str, value: float) -> None:
+        """Moves a slider."""
+        self.by(testid).evaluate(SET, value)
 
     def on_shot(self, mask: np.ndarray, shot: np.ndarray) -> np.ndarray:
         """A mask of the picture as it lies on a screenshot of the canvas: bool [H, W] of the screenshot."""
@@ -228,37 +237,13 @@ class Studio:
 
 def drop(page: Page, files: list[tuple[str, str, bytes]], on: str = "body") -> None:
     """Drops files, each of (name, type, bytes), on the page, as a file manager does."""
-    page.evaluate(
-        """([files, on]) => {
-            const transfer = new DataTransfer();
-            for (const [name, type, text] of files) {
-                const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-                transfer.items.add(new File([bytes], name, { type }));
-            }
-            const target = document.querySelector(on);
-            for (const kind of ["dragenter", "dragover", "drop"]) {
-                target.dispatchEvent(new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer: transfer }));
-            }
-        }""",
-        [[[name, kind, _base64(data)] for name, kind, data in files], on],
-    )
+    page.evaluate(TRANSFER, ["drop", [[name, kind, _base64(data)] for name, kind, data in files], on])
 
 
 def paste(page: Page, name: str, kind: str, data: bytes) -> None:
     """Pastes a file, as a screenshot tool leaves it on the clipboard."""
-    page.evaluate(
-        """([name, type, text]) => {
-            const transfer = new DataTransfer();
-            const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-            transfer.items.add(new File([bytes], name, { type }));
-            document.body.dispatchEvent(new ClipboardEvent("paste", { bubbles: true, cancelable: true, clipboardData: transfer }));
-        }""",
-        [name, kind, _base64(data)],
-    )
+    page.evaluate(TRANSFER, ["paste", [[name, kind, _base64(data)]], "body"])
 
 
 def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode()
-
-
-__all__ = ["FilePayload", "Json", "Response", "Studio", "area", "bitmap", "drop", "paste", "rle_of", "until"]

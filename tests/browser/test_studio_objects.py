@@ -232,7 +232,11 @@ def test_brushing_on_a_model_s_mask(bus: Studio) -> None:
 
 def three(studio: Studio) -> list[Json]:
     """Three objects: 1, 2, 3 made in this order, so that 3 is on top."""
-    for name, box in (("bus behind", (55, 55, 205, 195)), ("bus", (155, 115, 465, 350)), ("taxi", (130, 290, 270, 405))):
+    for name, box in (
+        ("bus behind", (55, 55, 205, 195)),
+        ("bus", (155, 115, 465, 350)),
+        ("taxi", (130, 290, 270, 405)),
+    ):
         studio.box(*box)
         studio.press("n")
         studio.page.keyboard.type(name)

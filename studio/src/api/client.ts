@@ -78,6 +78,9 @@ export const projects = {
     }),
   item: (project: string, name: string): Promise<T.ProjectItemFull> =>
     requestJson(`/api/projects/${id(project)}/items/${id(name)}`),
+  /** An item's picture, small. */
+  image: async (project: string, name: string, max: number): Promise<Blob> =>
+    (await request(`/api/projects/${id(project)}/items/${id(name)}/image?max=${max}`)).blob(),
   /** ApiError 409 with `body` {revision, objects, status} where somebody saved in between. */
   save: (
     project: string,

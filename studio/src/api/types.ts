@@ -113,6 +113,8 @@ export type ExportFormat = "coco" | "png" | "svg" | "geojson" | "npz" | "yolo" |
 export interface LiveRequest extends PromptRequest {
   picture: string;
   model?: string;
+  /** Only the best of the candidates is answered. */
+  best?: boolean;
 }
 
 export interface LiveAnswer {

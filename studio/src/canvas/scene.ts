@@ -11,7 +11,7 @@ export interface Hover {
   /** The pixel it was asked for, the answer's masks, and the time of the pointer's event. */
   at: readonly [number, number];
   masks: Mask[];
-  /** `masks` are all the candidates, and not one quick answer alone. */
+  /** `masks` are all the candidates, and not the best one alone. */
   complete: boolean;
   asked: number;
 }

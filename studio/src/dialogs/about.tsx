@@ -47,7 +47,8 @@ function Inside() {
         </table>
       )}
       <p class="muted small">
-        For programs: <a href="./docs" target="_blank" rel="noopener">the HTTP API</a>.
+        For programs: <a href="./docs" target="_blank" rel="noopener">the HTTP API</a>. Made with the work of others:{" "}
+        <a href="./licenses.txt" target="_blank" rel="noopener">their licences</a>.
       </p>
     </div>
   );

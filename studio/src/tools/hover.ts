@@ -6,8 +6,8 @@ import { current, doc, fail, model, pending, tool } from "../state";
 import { isForgotten, ready, renew } from "../pictures/upload";
 import { addsToBase } from "./prompt";
 
-/** Pixels from which on hovering asks for one mask only. */
-const HUGE = 16e6;
+/** Pixels from which on hovering asks for the best candidate alone. */
+const LARGE = 4e6;
 
 let wanted = 0;
 let last: { picture: string; x: number; y: number } | null = null;
@@ -24,10 +24,10 @@ export async function hoverAt(pixel: readonly [number, number] | null, time: num
   const number = ++wanted;
   try {
     const info = await ready(picture);
-    // Three masks of a huge picture take too long for a moving pointer; a click asks for all.
-    const complete = info.width * info.height <= HUGE;
-    const multimask = complete ? null : false;
-    const ask = (id: string) => live.ask({ picture: id, model: model.value ?? undefined, points: [[x, y] as Point], labels: [1], multimask });
+    // Three masks of a large picture take too long for a moving pointer; a click asks for the others.
+    const complete = info.width * info.height <= LARGE;
+    const points: Point[] = [[x, y]];
+    const ask = (id: string) => live.ask({ picture: id, model: model.value ?? undefined, points, labels: [1], best: !complete });
     let answer;
     try {
       answer = await ask(info.id);

@@ -47,9 +47,10 @@ export function addPoint(point: Point, label: 0 | 1, time = 0): void {
     const prompt: Prompt = { ...from.prompt, points: [...from.prompt.points, point], labels: [...from.prompt.labels, label] };
     const next: Pending = { ...from, prompt };
     // The mask that is shown under the pointer is the answer to this very click.
-    if (!made && shown?.kind === "new" && shown.complete && shown.at[0] === point[0] && shown.at[1] === point[1]) {
+    if (!made && shown?.kind === "new" && shown.at[0] === point[0] && shown.at[1] === point[1]) {
       next.candidates = shown.masks;
-      next.answered = prompt;
+      // Of a large picture there is only the best one yet; it stays until all are there.
+      if (shown.complete) next.answered = prompt;
       timing.since = time;
       say(`Mask: ${described(shown.masks[0])}.`);
     }

@@ -48,8 +48,7 @@ function pump(): void {
 
 async function fetchOne(key: string, { project, name, tell }: { project: string; name: string; tell: (url: string) => void }): Promise<void> {
   try {
-    const { picture } = await api.projects.item(project, name);
-    const url = URL.createObjectURL(await api.pictures.image(picture, SIZE));
+    const url = URL.createObjectURL(await api.projects.image(project, name, SIZE));
     known.set(key, url);
     for (const [old, gone] of known) {
       if (known.size <= KEPT) break;
