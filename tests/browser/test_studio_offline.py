@@ -139,7 +139,7 @@ def test_a_key_is_asked_for(open_page: Open, serve: Callable[..., Process]) -> N
 
 
 def test_a_server_without_projects_says_so(open_page: Open, serve: Callable[..., Process]) -> None:
-    server = serve()
+    server = serve("--no-projects")
     studio = open_page(server.address).visit()
     studio.by("tab-project").click()
     studio.page.get_by_text("This server keeps no projects").wait_for()

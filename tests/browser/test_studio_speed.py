@@ -47,7 +47,7 @@ def test_five_hundred_objects(open_page: Open, server: Process) -> None:
     assert studio.by("object-count").inner_text().startswith("500 objects")
     assert studio.page.locator(".object").count() < 60  # only the rows in sight
     studio.settle()
-    before = studio.page.evaluate("window.__anymask.frameTimes().length")
+    studio.page.evaluate(PULSE)
     mouse = studio.page.mouse
     mouse.move(*studio.place(320, 210))
     for _ in range(25):  # about two seconds, with a mouse wheel's steps and a held wheel
@@ -62,16 +62,27 @@ def test_five_hundred_objects(open_page: Open, server: Process) -> None:
         mouse.wheel(0, 120)
         studio.page.wait_for_timeout(16)
     drawn = studio.page.evaluate("window.__anymask.frameTimes()")
-    gaps = studio.page.evaluate("window.__anymask.frameGaps()")
-    assert len(drawn) - before > 30 or len(drawn) == 240
+    gaps = studio.page.evaluate("window.pulse()")
+    assert len(drawn) > 60
     report("500 objects, drawing a frame", drawn)
-    report("500 objects, between frames", gaps)
+    report("500 objects, from frame to frame of the browser", gaps)
+    assert np.percentile(gaps, 95) < 250
     assert np.percentile(drawn, 95) < 100
     # Changing one of them among all the others.
     studio.by("object-1").click()
     studio.press("h")
     studio.wait("s.objects[0].hidden")
     report("500 objects, the frame after hiding one", studio.page.evaluate("window.__anymask.frameTimes().slice(-3)"))
+
+
+# What the whole browser takes from frame to frame, and not only the page's own drawing.
+PULSE = """() => {
+    const times = [];
+    let on = true;
+    const tick = (time) => (times.push(time), on && requestAnimationFrame(tick));
+    requestAnimationFrame(tick);
+    window.pulse = () => (on = false, times.slice(1).map((time, index) => time - times[index]));
+}"""
 
 
 def disc(number: int) -> np.ndarray:

@@ -20,7 +20,12 @@ export function Modal(props: {
   const open = opened.value === props.name;
   useEffect(() => {
     const dialog = element.current!;
-    if (open && !dialog.open) dialog.showModal();
+    if (open && !dialog.open) {
+      dialog.showModal();
+      // What the dialog is about has the focus, rather than the button that closes it.
+      const first = ["[autofocus]", "input:checked", "input, select, textarea", ".primary"].map((kind) => dialog.querySelector<HTMLElement>(kind));
+      first.find((element) => element && !element.matches(":disabled"))?.focus();
+    }
     else if (!open && dialog.open) dialog.close();
   }, [open]);
   const closed = () => {

@@ -42,7 +42,7 @@ export function Empty() {
         <div class="row choices" data-testid="samples">
           <span class="muted">Or try one:</span>
           {samples.map((name) => (
-            <button key={name} type="button" class="button quiet" title="A photograph under CC BY 2.0" onClick={() => openSample(name)} data-testid={`sample-${name}`}>
+            <button key={name} type="button" class="button" title="A photograph under CC BY 2.0" onClick={() => openSample(name)} data-testid={`sample-${name}`}>
               {name.replace(/\.\w+$/, "")}
             </button>
           ))}

@@ -15,6 +15,8 @@ import { Check, Close } from "./icons";
 import { naming } from "./names";
 
 const SIZE = 44;
+/** Where there is no mouse there are mostly no keys to hint at. */
+const touch = window.matchMedia("(hover: none)");
 
 /** A candidate over its part of the picture, small. */
 function Thumbnail({ mask, color }: { mask: Mask; color: string }) {
@@ -88,7 +90,7 @@ export function PendingBar() {
         class="pending-name"
         value={made.name}
         label="Name of the object"
-        placeholder={made.edits === null ? "Name (N)" : "Name"}
+        placeholder={made.edits === null && !touch.matches ? "Name (N)" : "Name"}
         testid="pending-name"
         focus={asked}
         onCommit={namePending}
