@@ -64,6 +64,8 @@ class Studio:
         page.on("console", self._console)
         page.on("pageerror", self._thrown)
         page.on("request", self._requested)
+        # With somebody listening from the start no chooser is missed: turned on at the click, it now and then is.
+        page.on("filechooser", lambda _: None)
 
     def _console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
