@@ -193,7 +193,8 @@ function Finish() {
             <option value="none">None: the mask as it is</option>
           </select>
         </label>
-        <Switch signal={s.clean} title="Clean edge colours" testid="bg-clean" />
+        <Switch signal={s.foreground} title="Clean edge colours" testid="bg-foreground" />
+        <Switch signal={s.clean} title="Hard, smooth outline" testid="bg-clean" />
       </Section>
       <Section title="Frame and effects">
         <fieldset class="plain" disabled={!finishes}>

@@ -17,6 +17,9 @@ export const matteModel = signal<string | null>(null);
 export const behind = signal<Behind>("transparent");
 export const color = signal("#ffffff");
 export const edges = signal<Edges>("fast");
+/** Whether the old background's colours are taken out of the edges. */
+export const foreground = signal(true);
+/** Whether the mask is made hard, with a smooth outline. */
 export const clean = signal(false);
 export const crop = signal(false);
 export const margin = signal(8);
@@ -56,6 +59,7 @@ export const options = computed<CutoutOptions | null>(() => {
   const asked: CutoutOptions =
     subject.value === "objects" ? { masks: selectedItems.value.map((item) => item.rle) } : { model: chosenModel.value!.name };
   asked.edges = edges.value;
+  asked.foreground = foreground.value;
   asked.clean = clean.value;
   if (maskOnly.value) asked.mask_only = true;
   else if (behind.value === "color") asked.background = color.value;
