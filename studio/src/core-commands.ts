@@ -5,7 +5,7 @@ import { brushSize, current, doc, pending, pictures, selectedItems, selection, s
 import { crosshair } from "./canvas/scene";
 import { actAtCrosshair } from "./canvas/canvas";
 import { fit, reveal, zoomBy, zoomTo } from "./canvas/view";
-import { closePicture, go, pickFiles } from "./pictures/open";
+import { closeByHand, go, pickFiles } from "./pictures/open";
 import { resizeBrush } from "./tools/brush";
 import { cancelSearch, discardFound, findEverything, keepFound, search } from "./tools/everything";
 import { hoverAt, leave } from "./tools/hover";
@@ -121,6 +121,6 @@ export function installCommands(): void {
     { id: "pictures.folder", title: "Open a folder", group: "Pictures", keys: ["Mod+Shift+O"], run: () => pickFiles(true) },
     { id: "pictures.next", title: "Next picture", group: "Pictures", keys: ["PageDown", "."], enabled: () => pictures.value.length > 1, run: () => go(1) },
     { id: "pictures.previous", title: "Previous picture", group: "Pictures", keys: ["PageUp", ","], enabled: () => pictures.value.length > 1, run: () => go(-1) },
-    { id: "pictures.close", title: "Close the picture", group: "Pictures", enabled: open, run: () => current.value && closePicture(current.value.key) },
+    { id: "pictures.close", title: "Close the picture", group: "Pictures", enabled: open, run: () => current.value && closeByHand(current.value.key) },
   );
 }

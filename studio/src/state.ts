@@ -88,6 +88,8 @@ export const pointerAt = signal<readonly [number, number] | null>(null);
 export const notice = signal("");
 /** The last thing that happened, for the status line; read out by screen readers. */
 export const said = signal("");
+/** Where there is no mouse there are mostly no keys to hint at. */
+export const touch = window.matchMedia("(hover: none)");
 export const needsKey = signal(false);
 
 export interface Toast {

@@ -307,6 +307,26 @@ def test_objects_survive_a_reload(street: Studio) -> None:
     assert street.keep()["id"] == 4
 
 
+def test_a_closed_picture_is_opened_again_with_its_objects(street: Studio) -> None:
+    street.choose(ASSETS / "bus.jpg")
+    street.by("frame-0").click()
+    street.wait("s.current.name === 'street.jpg'")
+    three(street)
+    before = rles(street)
+    street.page.get_by_role("button", name="Close street.jpg").click()
+    street.wait("s.pictures.length === 1 && s.current.name === 'bus.jpg'")
+    street.by("toast-info").get_by_role("button", name="Open again").click()
+    street.wait("s.current.name === 'street.jpg' && s.current.info")
+    assert rles(street) == before
+    street.press("Control+z")  # its history as well: the name of the last one is typed again
+    street.wait("s.pending || s.objects.length < 3 || s.objects[0].name === ''")
+    street.press("Control+Shift+z")
+    street.page.wait_for_timeout(600)
+    street.page.reload()
+    street.ready()
+    assert rles(street) == before
+
+
 def test_export_is_what_is_seen(street: Studio) -> None:
     objects = three(street)
     street.press("Control+s")

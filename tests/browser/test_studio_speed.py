@@ -96,6 +96,60 @@ def report(what: str, times: list[float]) -> None:
     print(f"\n{what}: median {median:.1f} ms, 95 % below {late:.1f} ms ({len(times)})")  # noqa: T201
 
 
+@pytest.mark.parametrize("width", [760, 900, 1280])
+def test_narrow_windows_hide_nothing(open_page: Open, server: Process, width: int) -> None:
+    with httpx.Client(base_url=server.address, trust_env=False) as http:
+        http.post("/api/projects", json={"name": "narrow"})
+        http.post("/api/projects/narrow/items?name=a picture with a rather long name of its own.jpg", content=BUS)
+    studio = open_page(viewport={"width": width, "height": 640})
+    studio.visit("/#/project/narrow")
+    studio.page.get_by_role("option", name="a picture").click()
+    studio.ready()
+    studio.by("engine-semi").check()
+    studio.by("engine-fill").click()
+    studio.wait("s.objects.length > 0", 60)
+    assert studio.page.evaluate(CLIPPED, ".item-bar") == []
+    studio.click(430, 240)
+    studio.answered()
+    assert studio.page.evaluate(CLIPPED, ".bar") == []
+    assert studio.page.evaluate(CLIPPED, ".top") == []
+
+
+# What a bar has that cannot be seen whole: cut off at the window, or under the panel.
+CLIPPED = """(bar) => [...document.querySelectorAll(`${bar} :is(button, input, select)`)]
+    .filter((element) => element.checkVisibility())
+    .filter((element) => {
+        const box = element.getBoundingClientRect();
+        const [x, y] = [(box.left + box.right) / 2, (box.top + box.bottom) / 2];
+        const seen = (x, y) => element.contains(document.elementFromPoint(x, y));
+        const whole = seen(x, y) && seen(box.left + 3, y) && seen(box.right - 3, y);
+        return !whole || element.scrollWidth > element.clientWidth + 2;
+    })
+    .map((element) => element.outerHTML.slice(0, 120))"""
+
+
+def test_a_finger_held_is_a_point_of_the_background(open_page: Open) -> None:
+    studio = open_page(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    studio.visit().choose(ASSETS / "bus.jpg")
+    studio.page.touchscreen.tap(*studio.place(430, 240))
+    studio.answered()
+    touches = studio.page.context.new_cdp_session(studio.page)
+    x, y = studio.place(200, 390)
+    touches.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [{"x": x, "y": y}]})
+    studio.page.wait_for_timeout(600)
+    touches.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    assert studio.wait("s.pending.prompt.labels.length === 2")["pending"]["prompt"]["labels"] == [1, 0]
+    studio.answered()
+    # Two fingers zoom and draw nothing.
+    before = studio.state()
+    (ax, ay), (bx, by) = studio.place(250, 200), studio.place(350, 200)
+    for step, kind in enumerate(["touchStart"] + ["touchMove"] * 6 + ["touchEnd"]):
+        points = [{"x": ax - 8 * step, "y": ay, "id": 0}, {"x": bx + 8 * step, "y": by, "id": 1}]
+        touches.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [] if kind == "touchEnd" else points})
+    after = studio.wait(f"s.view.scale > {1.5 * before['view']['scale']}")
+    assert after["pending"] == before["pending"]
+
+
 def test_phones(open_page: Open) -> None:
     studio = open_page(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True, device_scale_factor=2)
     studio.visit()

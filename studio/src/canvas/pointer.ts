@@ -11,6 +11,8 @@ import { pan, pixelAt, toPicture, zoomBy } from "./view";
 
 /** CSS pixels that the pointer may move in a click. */
 const SLACK = 5;
+/** Milliseconds that a finger stays to mean the background, for want of keys. */
+const HOLD = 450;
 
 type Gesture =
   | { kind: "pan"; x: number; y: number }
@@ -176,7 +178,8 @@ export function listenToPointers(canvas: HTMLCanvasElement, space: { down: boole
     if (tool.value === "select") return pick(pixel && itemAt(...pixel), event.shiftKey || event.ctrlKey || event.metaKey);
     const point = pointUnder(x, y);
     if (point >= 0) return removePoint(point);
-    if (pixel && (tool.value === "point" || pending.value)) addPoint(pixel, ended.background ? 0 : 1, event.timeStamp);
+    const held = ended.touch && event.timeStamp - ended.time > HOLD;
+    if (pixel && (tool.value === "point" || pending.value)) addPoint(pixel, ended.background || held ? 0 : 1, event.timeStamp);
   };
 
   const onCancel = (event: PointerEvent) => {

@@ -7,7 +7,7 @@ import { Modal, opened } from "./modal";
 
 const STORED = "anymask.settings";
 const BRUSH = 32;
-const TINT = 0.42;
+const TINT = tint.peek();
 
 /** The diameter that the brush has when the page opens. */
 export const brushDefault = signal(BRUSH);

@@ -81,6 +81,24 @@ export function pickFiles(folder = false): void {
   input.click();
 }
 
+/** Closes a picture at a person's wish, who may want what was made of it back. */
+export function closeByHand(key: string): void {
+  const index = pictures.value.findIndex((picture) => picture.key === key);
+  const picture = pictures.value[index];
+  if (!picture) return;
+  closePicture(key);
+  say(`Closed ${picture.name}.`);
+  const { items, pending } = picture.doc.value;
+  if (!picture.mirrored || !(items.length || pending)) return;
+  const back = () => {
+    picture.thumbnail.value = "";
+    const now = pictures.value;
+    pictures.value = [...now.slice(0, index), picture, ...now.slice(index)];
+    show(key);
+  };
+  toast(`Closed ${picture.name} with its objects.`, "info", { title: "Open again", run: back });
+}
+
 /** Takes a picture off the list; its neighbour is shown. */
 export function closePicture(key: string): void {
   const all = pictures.value;

@@ -1,6 +1,6 @@
 /** The browser's own store (IndexedDB): pictures that belong to no project and their objects survive a reload. */
 import { effect } from "@preact/signals";
-import type { Doc } from "../doc";
+import { EMPTY_DOC, type Doc } from "../doc";
 import { currentKey, makePicture, pictures, show, toast, type Picture } from "../state";
 import { uploader } from "./upload";
 
@@ -113,7 +113,12 @@ export function mirror(): void {
       if (!saved.has(picture.key)) {
         saved.add(picture.key);
         const entry: StoredPicture = { key: picture.key, name: picture.name, file: picture.file! };
-        void write(["pictures"], (transaction) => transaction.objectStore("pictures").put(entry));
+        // One that was closed and is opened again brings along what was made of it.
+        const doc = picture.doc.peek();
+        void write(["pictures", "docs"], (transaction) => {
+          transaction.objectStore("pictures").put(entry);
+          if (doc !== EMPTY_DOC) transaction.objectStore("docs").put(doc, picture.key);
+        });
       }
     }
     const order = kept.map((picture) => picture.key);

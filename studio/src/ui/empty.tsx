@@ -1,6 +1,6 @@
 /** The page before a picture is open, and while one is on its way. */
 import { api } from "../api";
-import { current, fail, models } from "../state";
+import { current, fail, models, touch } from "../state";
 import { arrived, pixelsOf } from "../canvas/pictures";
 import { openFiles } from "../pictures/open";
 import { renew } from "../pictures/upload";
@@ -26,8 +26,12 @@ export function Empty() {
         <path class="mask" d="M28 62c-4-18 8-40 28-41s37 13 36 28-13 17-24 16-10-7-19-7-18 12-21 4z" />
         <circle cx="62" cy="43" r="4" />
       </svg>
-      <h1>Drop pictures here</h1>
-      <p class="muted">Files or folders; or paste one with Ctrl+V. They stay on this server.</p>
+      <h1>{touch.matches ? "Open a picture" : "Drop pictures here"}</h1>
+      <p class="muted">
+        {touch.matches
+          ? "Then tap an object; hold a finger on what does not belong to it. Pictures stay on this server."
+          : "Files or folders; or paste one with Ctrl+V. They stay on this server."}
+      </p>
       <div class="row choices">
         <button type="button" class="button primary" title={hint("pictures.open")} onClick={() => pickFiles()} data-testid="open-empty">
           <Open />

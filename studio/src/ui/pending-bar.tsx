@@ -9,14 +9,13 @@ import { pendingMask } from "../masks/pending";
 import { arrived, pixelsOf } from "../canvas/pictures";
 import { choose, keep, namePending } from "../tools/prompt";
 import { hint } from "../commands";
+import { touch } from "../state";
 import { CommandButton } from "./controls";
 import { NameField } from "./combobox";
 import { Check, Close } from "./icons";
 import { naming } from "./names";
 
 const SIZE = 44;
-/** Where there is no mouse there are mostly no keys to hint at. */
-const touch = window.matchMedia("(hover: none)");
 
 /** A candidate over its part of the picture, small. */
 function Thumbnail({ mask, color }: { mask: Mask; color: string }) {

@@ -2,7 +2,7 @@
 import { useEffect, useRef } from "preact/hooks";
 import { current, pictures, show, type Picture } from "../state";
 import { api } from "../api";
-import { closePicture } from "../pictures/open";
+import { closeByHand } from "../pictures/open";
 import { withPicture } from "../pictures/upload";
 import { Close } from "./icons";
 
@@ -66,7 +66,7 @@ function Frame({ picture, index, count }: { picture: Picture; index: number; cou
       </button>
       {items > 0 && <span class="badge numbers">{items}</span>}
       {picture.status.value === "error" && <span class="badge bad">!</span>}
-      <button type="button" class="shut" aria-label={`Close ${picture.name}`} title="Close" onClick={() => closePicture(picture.key)}>
+      <button type="button" class="shut" aria-label={`Close ${picture.name}`} title="Close" onClick={() => closeByHand(picture.key)}>
         <Close />
       </button>
     </div>
