@@ -13,6 +13,7 @@ import httpx2 as httpx
 import pytest
 from conftest import Open, free_port
 from driving import Json, Studio, area, bitmap, drop, until
+from playwright.sync_api import Route
 from pycocotools.coco import COCO
 from served import ASSETS, BUS, Process
 
@@ -181,6 +182,32 @@ def test_what_is_not_saved_survives_a_reload_without_a_server(
     until(lambda: names(folder / "p" / "bus.json") == ["renamed in the dark"], "the change")
     again.wait("s.objects.length === 1 && s.objects[0].name === 'renamed in the dark'")
     assert not again.unexpected()
+
+
+def test_a_save_whose_answer_is_lost_is_no_conflict(open_page: Open, kept: tuple[Process, Path]) -> None:
+    server, folder = kept
+    studio = open_page(server.address).visit()
+    studio.expect(r"net::ERR_FAILED|status of 409")
+    create(studio, "p", "bus.jpg")
+    open_item(studio, "bus.jpg")
+    lost: list[str] = []
+
+    def lose(route: Route) -> None:
+        if route.request.method != "PUT" or lost:
+            return route.fallback()
+        lost.append(route.request.url)
+        route.fetch()  # the server saves
+        return route.abort()  # and the page is not told
+
+    studio.page.route("**/items/*", lose)
+    annotate(studio, BUS_BOX, "bus")
+    until(
+        lambda: studio.by("save-state").is_visible() and lost, "the lost answer"
+    )  # routes run while the page is asked
+    annotate(studio, (10, 20, 80, 120), "lamp")
+    saved(studio)
+    assert not studio.page.get_by_role("dialog").is_visible()
+    assert names(folder / "p" / "bus.json") == ["bus", "lamp"]
 
 
 def test_two_people_at_one_item(open_page: Open, kept: tuple[Process, Path]) -> None:
