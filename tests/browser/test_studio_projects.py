@@ -184,6 +184,28 @@ def test_what_is_not_saved_survives_a_reload_without_a_server(
     assert not again.unexpected()
 
 
+def test_going_on_keeps_and_saves_what_is_being_made(open_page: Open, kept: tuple[Process, Path]) -> None:
+    server, folder = kept
+    studio = open_page(server.address).visit()
+    create(studio, "p", "bus.jpg", "street.jpg")
+    open_item(studio, "bus.jpg")
+    made = studio.box(*BUS_BOX)
+    studio.press("PageDown")
+    studio.wait("s.current && s.current.name === 'street.jpg'")
+    file = folder / "p" / "bus.json"
+    until(lambda: [one["area"] for one in on_disk(file)] == [made["area"]], "the object in the file", seconds=5)
+    # There and back at once, with something on its way: nobody else was here, so there is no conflict.
+    studio.ready()
+    for round_ in range(4):
+        studio.box(60 + 20 * round_, 60, 200 + 20 * round_, 190)
+        studio.press("PageUp")
+        studio.wait("s.current && s.current.name === 'bus.jpg'")
+        studio.press("PageDown")
+        studio.wait(f"s.current && s.current.name === 'street.jpg' && s.objects.length === {round_ + 1}")
+    until(lambda: len(on_disk(folder / "p" / "street.json")) == 4, "four objects", seconds=5)
+    saved(studio)
+
+
 def test_a_save_whose_answer_is_lost_is_no_conflict(open_page: Open, kept: tuple[Process, Path]) -> None:
     server, folder = kept
     studio = open_page(server.address).visit()

@@ -7,7 +7,7 @@ import { current, fail, makePicture, model, pending, pictures, say, show, toast,
 import { keep } from "../../tools/prompt";
 import { knownNames } from "../../ui/names";
 import { addDraft, Draft, draftEvents, draftOf, drafts } from "./draft";
-import { docOf, isUnconfirmed, recordsOf, type Content } from "./records";
+import { docOf, isUnconfirmed, recordsOf } from "./records";
 import { TAB } from "./queue";
 
 /** An item that is on the canvas. */
@@ -84,24 +84,25 @@ export async function open(name: string): Promise<void> {
   try {
     const full = await api.projects.item(of, name);
     if (mine !== wanted || project.value?.name !== of) return;
-    const waiting = draftOf(of, name);
-    // Ours is newer than the answer where it is not saved yet, or was saved while the answer was on its way.
-    const unsaved = waiting && (waiting.dirty || waiting.revision > full.revision) ? waiting : null;
-    const content: Content = unsaved?.content ?? { status: full.status, objects: full.objects };
-    const draft = unsaved ?? addDraft(new Draft(of, name, full.revision, content));
-    const picture = pictureOf(of, full, draft);
-    const item = { project: of, name, picture, draft };
-    batch(() => {
+    const item = batch(() => {
+      // First, since what is left may change once more: its draft must not be taken for a saved one that nobody needs.
       leave();
+      const waiting = draftOf(of, name);
+      // Ours is newer than the answer where it is not saved yet, or was saved while the answer was on its way.
+      const unsaved = waiting && (waiting.dirty || waiting.revision > full.revision) ? waiting : null;
+      const draft = unsaved ?? addDraft(new Draft(of, name, full.revision, { status: full.status, objects: full.objects }));
+      const picture = pictureOf(of, full, draft);
       recent.delete(name);
       recent.set(name, picture);
       if (recent.size > KEPT) recent.delete(recent.keys().next().value!);
       known = picture.doc.value.items;
-      openItem.value = item;
+      openItem.value = { project: of, name, picture, draft };
       pictures.value = [...pictures.value, picture];
       show(picture.key);
+      return openItem.value;
     });
-    patch(name, { status: content.status, objects: content.objects.length, revision: full.revision });
+    const { content } = item.draft;
+    patch(name, { status: content.status, objects: content.objects.length, revision: item.draft.revision });
     say(`Opened ${name}, ${STATUS_WORDS[content.status]}.`);
     if (full.error) toast(full.error, "error");
     for (const told of opened) told(item, full);
