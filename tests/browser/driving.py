@@ -14,7 +14,7 @@ from typing import Any
 import httpx2 as httpx
 import numpy as np
 from PIL import Image
-from playwright.sync_api import ConsoleMessage, Error, Locator, Page, Request
+from playwright.sync_api import ConsoleMessage, Error, Locator, Page, Request, Route
 from pycocotools import mask as coco
 
 Json = dict[str, Any]
@@ -211,6 +211,14 @@ class Studio:
         columns = np.floor((np.arange(shot.shape[1]) + 0.5 - view["x"]) / view["scale"]).astype(int)
         inside = ((rows >= 0) & (rows < mask.shape[0]))[:, None] & ((columns >= 0) & (columns < mask.shape[1]))[None]
         return inside & mask[np.clip(rows, 0, mask.shape[0] - 1)][:, np.clip(columns, 0, mask.shape[1] - 1)]
+
+    def search_with(self, **options: Any) -> None:
+        """Changes what the page asks of everything: fewer points where only some masks are needed, or very many."""
+
+        def ask(route: Route) -> None:
+            route.continue_(post_data={**(route.request.post_data_json or {}), **options})
+
+        self.page.route("**/everything", ask)
 
     # The server, beside the page
 

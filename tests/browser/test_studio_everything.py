@@ -24,14 +24,8 @@ def found(studio: Studio) -> int:
     return int(number[1] or number[2]) if number else 0
 
 
-def slow(studio: Studio) -> None:
-    """Makes searches of this page long ones, so that there is time to end them."""
-
-    def denser(route: object) -> None:
-        body = {**route.request.post_data_json, "points_per_side": 100, "points_per_batch": 16}  # type: ignore[attr-defined]
-        route.continue_(post_data=body)  # type: ignore[attr-defined]
-
-    studio.page.route("**/everything", denser)
+# A search that takes half a minute, so that there is time to end it.
+LONG_SEARCH = {"points_per_side": 100, "points_per_batch": 16}
 
 
 def test_masks_arrive_are_thinned_and_kept(bus: Studio) -> None:
@@ -65,6 +59,7 @@ def test_masks_arrive_are_thinned_and_kept(bus: Studio) -> None:
 
 
 def test_one_by_one(bus: Studio) -> None:
+    bus.search_with(points_per_side=12)
     bus.press("a")
     bus.by("everything-keep").wait_for()
     whole = found(bus)
@@ -78,7 +73,7 @@ def test_one_by_one(bus: Studio) -> None:
 
 
 def test_cancel_ends_the_work_of_the_server(bus: Studio) -> None:
-    slow(bus)
+    bus.search_with(**LONG_SEARCH)
     bus.press("a")
     until(lambda: bus.gauge(LONG) == 1, "the search")
     until(lambda: found(bus) > 0, "the first masks")
@@ -92,7 +87,7 @@ def test_cancel_ends_the_work_of_the_server(bus: Studio) -> None:
 
 
 def test_a_reload_ends_the_work_of_the_server(bus: Studio) -> None:
-    slow(bus)
+    bus.search_with(**LONG_SEARCH)
     bus.press("a")
     until(lambda: bus.gauge(LONG) == 1, "the search")
     bus.page.reload()

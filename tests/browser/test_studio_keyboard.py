@@ -140,6 +140,7 @@ def test_everything_has_a_name_and_its_role(studio: Studio) -> None:
         page.get_by_role("dialog").wait_for()
         assert page.evaluate(NAMES) == [], command
         page.get_by_role("button", name="Close", exact=True).click()
+    studio.search_with(points_per_side=8)
     studio.press("a")
     studio.by("everything-keep").wait_for()
     assert page.evaluate(NAMES) == []

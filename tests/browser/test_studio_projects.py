@@ -287,6 +287,7 @@ def test_semi_automatic_fills_in(open_page: Open, kept: tuple[Process, Path]) ->
     server, folder = kept
     studio = open_page(server.address).visit()
     create(studio, "semi", "bus.jpg")
+    studio.search_with(points_per_side=16)
     studio.by("engine-semi").check()
     studio.slide("engine-confidence", 0.35)
     open_item(studio, "bus.jpg")

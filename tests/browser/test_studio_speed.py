@@ -105,6 +105,7 @@ def test_narrow_windows_hide_nothing(open_page: Open, server: Process, width: in
     studio.visit("/#/project/narrow")
     studio.page.get_by_role("option", name="a picture").click()
     studio.ready()
+    studio.search_with(points_per_side=12)
     studio.by("engine-semi").check()
     studio.by("engine-fill").click()
     studio.wait("s.objects.length > 0", 60)
