@@ -6,7 +6,7 @@ import { hover, timing } from "../canvas/scene";
 import { colorOf } from "../masks/colors";
 import { pendingMask, withMask, withStroke } from "../masks/pending";
 import { areaOf, spansOf } from "../masks/rle";
-import { change, current, doc, fail, model, needsKey, pending, say, select, selectedItems, type Picture } from "../state";
+import { change, current, doc, fail, model, needsKey, pending, say, select, selectedItems, touch, type Picture } from "../state";
 import { withPicture } from "../pictures/upload";
 
 /** A new, empty object in the colour that it will have. */
@@ -160,7 +160,7 @@ export function answerPrompts(): () => void {
         picture.history.amend({ ...now, pending: { ...now.pending, candidates: masks, chosen: 0, answered: prompt } });
         const area = pendingMask(picture.doc.value.pending!);
         if (!area) say("The model found nothing there.");
-        else say(`Mask: ${described(masks[0])}${masks.length > 1 ? `; ${masks.length} candidates, C shows the next` : ""}.`);
+        else say(`Mask: ${described(masks[0])}${masks.length > 1 ? `; ${masks.length} candidates${touch.matches ? "" : ", C shows the next"}` : ""}.`);
       },
       (error) => {
         if (asked?.control === control) asked = null;
