@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from anymask.server.cache import Cache
 from anymask.server.errors import Busy
+from anymask.server.logs import TextLines
 from anymask.server.work import Lane
 
 CLICK = {"prompts": [{"points": [[320, 200]]}]}
@@ -263,6 +265,14 @@ def test_a_cache_forgets_the_oldest_and_makes_things_once() -> None:
     with pytest.raises(ZeroDivisionError):
         cache.get_or_make("fails", lambda: 1 // 0, lambda _: 1)
     assert cache.get_or_make("fails", lambda: 5, lambda _: 1) == 5
+
+
+def test_a_path_is_no_line_of_the_log() -> None:
+    record = logging.LogRecord("anymask.server", logging.INFO, "", 0, "request", (), None)
+    record.path, record.status = "/x\n2026 request status=200", 404
+    line = TextLines().format(record)
+    assert "\n" not in line
+    assert line.endswith('path="/x\\n2026 request status=200" status=404')
 
 
 def test_what_is_counted() -> None:

@@ -104,6 +104,11 @@ def test_pictures_are_shown_small(server: TestClient, folder: Path) -> None:
     (folder / "My street" / "bus.jpg").write_bytes(STREET)  # a person puts another picture in its place
     other = server.get(path, params={"max": 160}, headers={"If-None-Match": small.headers["etag"]})
     assert Image.open(BytesIO(other.content)).size == (160, 120)
+    before = json.loads(server.get(f"{P}/items/bus.jpg").text)["picture"]
+    (folder / "My street" / "bus.jpg").write_bytes(BUS)
+    server.app.state.server.store.memory.drop(lambda key: True)  # type: ignore[attr-defined]
+    click = {"prompts": [{"points": [[9, 9]]}]}
+    assert server.post(f"/api/pictures/{before}/predict", json=click).status_code == 410  # never another's masks
     assert server.get(f"{P}/items/none.jpg/image").status_code == 404
     assert server.get(f"{P}/items/..%2f..%2fx.jpg/image").status_code == 404
 

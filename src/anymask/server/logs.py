@@ -31,7 +31,7 @@ class TextLines(logging.Formatter):
     """The same for people: time, event, name=value."""
 
     def format(self, record: logging.LogRecord) -> str:
-        rest = " ".join(f"{name}={value}" for name, value in _extra(record).items())
+        rest = " ".join(f"{name}={_plain(value)}" for name, value in _extra(record).items())
         line = f"{_moment(record.created)} {record.getMessage()} {rest}".rstrip()
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
@@ -49,6 +49,12 @@ def set_up(form: str, level: str) -> None:
 
 def _extra(record: logging.LogRecord) -> dict[str, object]:
     return {name: value for name, value in record.__dict__.items() if name not in _PLAIN}
+
+
+def _plain(value: object) -> str:
+    """A value as it is, or in quotes where it could be taken for something else, such as a line of its own."""
+    text = str(value)
+    return text if text.isprintable() and " " not in text else json.dumps(text)
 
 
 def _moment(seconds: float) -> str:

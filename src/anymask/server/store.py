@@ -111,7 +111,7 @@ class PictureStore:
         self._forget(self.info(identity))
 
     def picture(self, identity: str) -> Picture:
-        """A picture's pixels. Raises NotFound, Gone, or ImageError when its file has changed."""
+        """A picture's pixels. Raises NotFound or Gone."""
         info = self.info(identity)
         return self.memory.get_or_make(("picture", identity), lambda: self._read(info), _picture_bytes)
 
@@ -157,7 +157,14 @@ class PictureStore:
         return PictureInfo(identity, width, height, source.stat().st_size, form, path, owned)
 
     def _read(self, info: PictureInfo) -> Picture:
-        return read_picture(info.path, max_pixels=self._settings.max_pixels)
+        try:
+            # Files that are not ours may have become other pictures meanwhile.
+            if info.owned or _digest(info.path) == info.id:
+                return read_picture(info.path, max_pixels=self._settings.max_pixels)
+        except (ImageError, OSError):
+            pass
+        self._forget(info)
+        raise Gone("This picture was dropped, or its file has changed; send it again.")
 
     def _known(self, identity: str) -> PictureInfo | None:
         with self._lock:

@@ -89,7 +89,8 @@ async def shown(request: Request, server: Server, known: PictureInfo, longest: i
     headers = {"ETag": tag, "Cache-Control": "private, max-age=86400, immutable"}
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers=headers)
-    if known.format in SHOWN_AS_THEY_ARE and known.bytes < 8 << 20 and not _is_larger(known, longest):
+    as_it_is = known.format in SHOWN_AS_THEY_ARE and known.bytes < 8 << 20 and not _is_larger(known, longest)
+    if as_it_is and known.path.exists():
         # Browsers turn a picture by its EXIF themselves.
         return FileResponse(known.path, media_type=SHOWN_AS_THEY_ARE[known.format], headers=headers)
     data, media = await server.work.run(_shown, server, known.id, longest)
