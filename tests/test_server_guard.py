@@ -293,6 +293,7 @@ def test_an_api_that_describes_itself() -> None:
     with client() as one:
         paths = one.get("/openapi.json").json()["paths"]
     assert {"/api/pictures", "/api/pictures/{identity}/predict", "/api/remove", "/healthz"} <= paths.keys()
+    assert paths["/api/pictures/{identity}/predict"]["post"]["summary"].startswith("Masks for one or more prompts")
     body = json.dumps(paths["/api/pictures"]["post"]["requestBody"])
     assert "multipart/form-data" in body
 

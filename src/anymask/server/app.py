@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
@@ -70,6 +71,9 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.server = server
     for part in (health, pictures, predict, everything, cutout, export, live, remove, projects, samples, studio):
+        for route in part.router.routes:
+            if isinstance(route, APIRoute) and route.description and not route.summary:
+                route.summary = route.description.splitlines()[0].rstrip(".")  # better than the function's name
         app.include_router(part.router)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(ValidationError, _malformed)
