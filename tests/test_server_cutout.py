@@ -2,13 +2,12 @@
 
 import io
 import zipfile
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from served import ASSETS, BUS, client, sent
+from served import ASSETS, BUS, sent
 from starlette.testclient import TestClient
 
 import anymask
@@ -16,17 +15,6 @@ from anymask import rle
 from anymask.finishing import crop_to_subject
 
 BOX = (100.0, 80.0, 560.0, 350.0)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[TestClient]:
-    with client() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def bus(server: TestClient) -> str:
-    return sent(server)
 
 
 @pytest.fixture(scope="module")

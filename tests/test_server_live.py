@@ -1,27 +1,15 @@
 """Masks under a moving pointer: what a live connection answers, and what it leaves out."""
 
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from served import BUS, client, sent
+from served import BUS
 from starlette.testclient import TestClient
 
 import anymask
 
 POINT = (320.0, 200.0)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[TestClient]:
-    with client() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def bus(server: TestClient) -> str:
-    return sent(server)
 
 
 def test_a_message_is_answered(server: TestClient, bus: str) -> None:

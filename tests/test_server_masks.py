@@ -2,13 +2,12 @@
 
 import io
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from served import ASSETS, BUS, client, sent
+from served import ASSETS, BUS, sent
 from starlette.testclient import TestClient
 
 import anymask
@@ -17,17 +16,6 @@ from anymask.everything import everything, everything_in_steps
 
 POINT = (320.0, 200.0)
 BOX = (100.0, 80.0, 560.0, 350.0)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[TestClient]:
-    with client() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def bus(server: TestClient) -> str:
-    return sent(server)
 
 
 @pytest.fixture(scope="module")

@@ -53,6 +53,13 @@ def gauge(http: httpx.Client, name: str) -> float:
     return float(line.rpartition(" ")[2])
 
 
+def until_idle(http: httpx.Client) -> None:
+    deadline = time.monotonic() + 5
+    while gauge(http, 'anymask_jobs{lane="long"}'):
+        assert time.monotonic() < deadline, "the search goes on without anybody"
+        time.sleep(0.05)
+
+
 def test_what_is_under_way_is_answered_before_the_end(tmp_path: Path) -> None:
     with Process("--projects", "kept", cwd=tmp_path, env={"TMPDIR": str(tmp_path)}) as server:
         until_ready(server)
@@ -100,10 +107,11 @@ def test_whoever_leaves_ends_the_search(http: httpx.Client) -> None:
     with http.stream("POST", f"/api/pictures/{picture}/everything", json=body) as answer:
         assert json.loads(next(answer.iter_lines()))["type"] == "start"
         assert gauge(http, 'anymask_jobs{lane="long"}') == 1
-    deadline = time.monotonic() + 5
-    while gauge(http, 'anymask_jobs{lane="long"}'):
-        assert time.monotonic() < deadline, "the search goes on without anybody"
-        time.sleep(0.05)
+    until_idle(http)
+    # So does one who waits for all of it at once.
+    with pytest.raises(httpx.ReadTimeout):
+        http.post(f"/api/pictures/{picture}/everything", json={**body, "stream": False}, timeout=1)
+    until_idle(http)
     # And the next gets its turn.
     body = {"points_per_side": 4}
     assert (

@@ -18,11 +18,10 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from anymask import __version__
-from anymask.errors import AnymaskError, PictureSizeError
-from anymask.projects import ConflictError, DiskFullError, NotFoundError
-from anymask.server.bodies import BodyLimit, Refused, answer
+from anymask.errors import AnymaskError
+from anymask.server.bodies import BodyLimit, Refused
 from anymask.server.context import Server
-from anymask.server.errors import RequestError
+from anymask.server.errors import answer
 from anymask.server.guard import Guard
 from anymask.server.logs import LOGGER
 from anymask.server.routes import (
@@ -40,12 +39,6 @@ from anymask.server.routes import (
 )
 from anymask.server.settings import Settings
 
-STATUS: dict[type[AnymaskError], int] = {
-    PictureSizeError: 413,
-    NotFoundError: 404,
-    ConflictError: 409,
-    DiskFullError: 507,
-}
 QUIET = ("/healthz", "/readyz", "/metrics")
 
 
@@ -152,13 +145,8 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _refused(request: Request, error: Exception) -> JSONResponse:
-    status = (
-        error.status
-        if isinstance(error, RequestError)
-        else next((status for kind, status in STATUS.items() if isinstance(error, kind)), 400)
-    )
-    retry = getattr(error, "retry_after", None)
-    return JSONResponse({"error": str(error)}, status, headers=None if retry is None else {"Retry-After": str(retry)})
+    assert isinstance(error, AnymaskError)
+    return answer(error)
 
 
 async def _failed(request: Request, error: Exception) -> JSONResponse:

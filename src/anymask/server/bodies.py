@@ -10,10 +10,9 @@ from pathlib import Path
 from starlette.datastructures import Headers, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from anymask.server.errors import Full, RequestError, TooLarge, TooSlow
+from anymask.server.errors import Full, RequestError, TooLarge, TooSlow, answer
 
 JSON_LIMIT = 16 << 20
 ENVELOPE = 1 << 20  # what a multipart body has around its file
@@ -80,12 +79,6 @@ class Refused(HTTPException):
     def __init__(self, error: RequestError) -> None:
         super().__init__(error.status, str(error))
         self.error = error
-
-
-def answer(error: RequestError) -> JSONResponse:
-    """The response to an error."""
-    extra = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
-    return JSONResponse({"error": str(error)}, error.status, headers=extra)
 
 
 async def body_to_file(request: Request, path: Path) -> None:

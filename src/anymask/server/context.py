@@ -56,13 +56,10 @@ class Server:
 
     async def fetched(self, url: str) -> PictureInfo:
         """A picture from a public address. Raises FetchError, RequestError, ImageError."""
-        data = await self.work.network.run(fetch, url, Rules(max_bytes=self.settings.max_upload))
-        upload = self.store.temporary()
-        try:
-            upload.write_bytes(data)
-            return await self.work.run(self.store.add, upload)
-        finally:
-            upload.unlink(missing_ok=True)
+        with self.store.upload() as path:
+            rules = Rules(max_bytes=self.settings.max_upload)
+            await self.work.network.run(lambda: path.write_bytes(fetch(url, rules)))
+            return await self.work.run(self.store.add, path)
 
     def in_background(self, job: Coroutine[Any, Any, Any]) -> None:
         """Do something that nobody waits for; what goes wrong is noted."""

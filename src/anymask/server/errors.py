@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from anymask.errors import AnymaskError
+from starlette.responses import JSONResponse
+
+from anymask.errors import AnymaskError, PictureSizeError
+from anymask.projects import ConflictError, DiskFullError, NotFoundError
+
+STATUS: dict[type[AnymaskError], int] = {
+    PictureSizeError: 413,
+    NotFoundError: 404,
+    ConflictError: 409,
+    DiskFullError: 507,
+}
+"""What errors of the package are answered with; others are the request's fault: 400."""
 
 
 class RequestError(AnymaskError):
@@ -68,3 +79,17 @@ class Busy(TooMany):
     """A server with more work than it may keep waiting."""
 
     status = 503
+
+
+def status_of(error: AnymaskError) -> int:
+    """The status that an error is answered with."""
+    if isinstance(error, RequestError):
+        return error.status
+    return next((status for kind, status in STATUS.items() if isinstance(error, kind)), 400)
+
+
+def answer(error: AnymaskError) -> JSONResponse:
+    """The response to an error: its sentence, its status, and when to come again."""
+    retry_after = error.retry_after if isinstance(error, RequestError) else None
+    headers = None if retry_after is None else {"Retry-After": str(retry_after)}
+    return JSONResponse({"error": str(error)}, status_of(error), headers=headers)

@@ -10,8 +10,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from anymask.server.bodies import answer
-from anymask.server.errors import Forbidden, RequestError, TooMany, Unauthorised
+from anymask.server.errors import Forbidden, RequestError, TooMany, Unauthorised, answer
 from anymask.server.settings import Settings
 
 COOKIE = "anymask_key"

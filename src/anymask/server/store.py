@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tempfile
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,7 @@ from anymask.errors import ImageError, PictureSizeError
 from anymask.images import Picture, read_header, read_picture
 from anymask.segmenter import EncodedImage
 from anymask.server.cache import Cache
-from anymask.server.errors import Gone, NotFound, TooLarge
+from anymask.server.errors import Full, Gone, NotFound, TooLarge
 from anymask.server.models import Models
 from anymask.server.settings import Settings
 
@@ -60,11 +63,18 @@ class PictureStore:
         """Delete what clients have sent."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def temporary(self) -> Path:
-        """A new file for a body that is on its way."""
-        handle, name = tempfile.mkstemp(dir=self.folder, prefix="upload-")
-        with open(handle, "wb"):
-            return Path(name)
+    @contextmanager
+    def upload(self) -> Iterator[Path]:
+        """A new file for a body that is on its way, deleted in the end unless `add` took it over. Raises Full."""
+        try:
+            handle, name = tempfile.mkstemp(dir=self.folder, prefix="upload-")
+            os.close(handle)
+        except OSError as error:
+            raise Full(f"The server cannot keep the picture ({error.strerror}).") from error
+        try:
+            yield Path(name)
+        finally:
+            Path(name).unlink(missing_ok=True)
 
     def add(self, upload: Path) -> PictureInfo:
         """Take over a file that a client has sent. It is read once as a whole, so that what has an id is a picture.

@@ -11,7 +11,7 @@ from anymask.background import BackgroundRemover
 from anymask.errors import PromptError
 from anymask.images import encode_image
 from anymask.matting import method_of
-from anymask.server.bodies import form_to_file
+from anymask.server.bodies import form_to_file, is_form
 from anymask.server.context import Server, server_of
 from anymask.server.cutouts import MEDIA, MasksCutter, drawn_masks, make, recipe_of
 from anymask.server.errors import RequestError
@@ -51,15 +51,12 @@ async def cutout(request: Request, identity: str, asked: Cutout | None = None) -
 async def cutout_at_once(request: Request) -> Response:
     """The same in one request: the multipart field `file`, and `options` as JSON."""
     server = server_of(request)
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+    if not is_form(request):
         raise RequestError("Send a form with the field `file`, and `options` as JSON.")
-    upload = server.store.temporary()
-    try:
-        fields = await form_to_file(request, upload)
+    with server.store.upload() as path:
+        fields = await form_to_file(request, path)
         asked = Cutout.model_validate_json(fields.get("options", "{}"))
-        info = await server.work.run(server.store.add, upload)
-    finally:
-        upload.unlink(missing_ok=True)
+        info = await server.work.run(server.store.add, path)
     return await _cut(request, server, info.id, asked)
 
 
@@ -71,9 +68,9 @@ async def _cut(request: Request, server: Server, identity: str, asked: Cutout) -
         raise PromptError("A cut-out is of masks or of what a prompt points at, not both.")
     if asked.refine and method_of(asked.edges) == "vitmatte":
         server.models.check_refiner(matting.VITMATTE)
-    recipe = await server.work.files.run(recipe_of, asked, server.store)
 
     def work() -> bytes:
+        recipe = recipe_of(asked, server.store)
         cutter: BackgroundRemover | MasksCutter
         if asked.masks is not None:
             cutter = MasksCutter(drawn_masks(asked.masks, known.height, known.width))

@@ -9,12 +9,13 @@ from contextlib import aclosing
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
+from anymask.everything import Progress
 from anymask.everything_options import Options
 from anymask.masks import Masks
 from anymask.server.answers import accepted, masks_file
 from anymask.server.context import server_of
 from anymask.server.schemas import Everything
-from anymask.server.searches import Event, found_json, lines, search_events
+from anymask.server.searches import Event, found_json, lines, search_events, while_connected
 
 router = APIRouter(prefix="/api/pictures", tags=["masks"])
 
@@ -33,10 +34,12 @@ async def everything(request: Request, identity: str, asked: Everything | None =
     kind = accepted(request.headers.get("accept", "").replace("application/x-ndjson", "application/json"))
     start = time.monotonic()
     if kind is not None or not asked.stream:
-        await server.encoded(identity, entry.name)
-        found = await server.work.long.run(
-            lambda: server.store.with_pixels(identity, entry.name).everything(**asked.options())
-        )
+
+        def search(on_progress: Progress) -> Masks:
+            image = server.store.with_pixels(identity, entry.name)
+            return image.everything(on_progress=on_progress, **asked.options())
+
+        found = await while_connected(request, server.work.long, search)
         return await server.work.light.run(_whole, found, kind, asked.polygons)
 
     def events() -> Iterator[Event]:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from anymask.errors import AnymaskError
 from anymask.server.answers import mask_json
 from anymask.server.context import Server, server_of
-from anymask.server.errors import RequestError
+from anymask.server.errors import RequestError, status_of
 from anymask.server.logs import LOGGER
 from anymask.server.schemas import Live
 
@@ -89,8 +89,8 @@ async def _answer_all(server: Server, socket: WebSocket, mailbox: Mailbox) -> No
             answer = await _answer(server, message)
             server.metrics.live.labels("answered").inc()
         except AnymaskError as error:
-            status = error.status if isinstance(error, RequestError) else 400
-            answer = {"seq": message.seq, "picture": message.picture, "error": str(error), "status": status}
+            refusal = {"error": str(error), "status": status_of(error)}
+            answer = {"seq": message.seq, "picture": message.picture, **refusal}
             server.metrics.live.labels("refused").inc()
         except Exception:
             LOGGER.exception("live")

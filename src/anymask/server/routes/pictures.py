@@ -104,12 +104,9 @@ async def received(request: Request, server: Server) -> PictureInfo:
         if not server.settings.fetch_urls:
             raise Forbidden("This server fetches no pictures; send the bytes.")
         return await server.fetched(address.url)
-    upload = server.store.temporary()
-    try:
-        await body_to_file(request, upload)
-        return await server.work.run(server.store.add, upload)
-    finally:
-        upload.unlink(missing_ok=True)
+    with server.store.upload() as path:
+        await body_to_file(request, path)
+        return await server.work.run(server.store.add, path)
 
 
 def _is_larger(known: PictureInfo, longest: int) -> bool:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -26,7 +25,7 @@ from anymask.server.context import Server, server_of
 from anymask.server.errors import Busy, NotFound
 from anymask.server.routes.pictures import SHOWN, shown
 from anymask.server.schemas import Everything, Strict
-from anymask.server.searches import Event, lines
+from anymask.server.searches import Event, line, lines
 
 router = APIRouter(prefix="/api/projects", tags=["projects"])
 
@@ -91,7 +90,8 @@ async def add(request: Request, project: str, name: Annotated[str, Query(max_len
     """Add a picture: its bytes, or the multipart field `file`. The same bytes again are the item that has them: 200."""
     server = server_of(request)
     opened = await server.work.files.run(_projects(server).open, project)
-    async with _upload(request, server) as path:
+    with server.store.upload() as path:
+        await body_to_file(request, path)
         item, is_new = await server.work.run(opened.add, path, name or "picture")
     return JSONResponse(item.to_dict(), 201 if is_new else 200)
 
@@ -166,7 +166,8 @@ async def import_files(request: Request, project: str, format: str = "auto") -> 
     sentence."""
     server = server_of(request)
     opened = await server.work.files.run(_projects(server).open, project)
-    async with _upload(request, server) as path:
+    with server.store.upload() as path:
+        await body_to_file(request, path)
         report = await server.work.long.run(exchange.import_files, opened, path, format)
     return JSONResponse(report.to_dict())
 
@@ -185,14 +186,14 @@ async def automatic(request: Request, project: str, asked: Automatic | None = No
     search = partial(_search, server, opened, entry.name, options, asked.only_new)
 
     async def told() -> AsyncIterator[bytes]:
-        yield _line({"type": "start", "model": entry.name, "total": len(names)})
+        yield line({"type": "start", "model": entry.name, "total": len(names)})
         for done, name in enumerate(names, 1):
             ends: list[str] = []
-            async for line in _in_turn(server, partial(search, name, done, len(names), ends)):
-                yield line
+            async for text in _in_turn(server, partial(search, name, done, len(names), ends)):
+                yield text
             if ends:
                 return
-        yield _line({"type": "done"})
+        yield line({"type": "done"})
 
     return StreamingResponse(told(), media_type="application/x-ndjson", headers={"X-Accel-Buffering": "no"})
 
@@ -212,8 +213,8 @@ async def _in_turn(server: Server, events: Callable[[], Iterator[Event]]) -> Asy
     while True:
         try:
             async with aclosing(lines(server.work.long, events)) as stream:
-                async for line in stream:
-                    yield line
+                async for text in stream:
+                    yield text
             return
         except Busy as busy:  # nothing was sent yet
             await asyncio.sleep(busy.retry_after or 1)
@@ -252,10 +253,6 @@ def _search(
         yield {**told, "objects": 0, "error": str(error)}
 
 
-def _line(event: Event) -> bytes:
-    return json.dumps(event, separators=(",", ":")).encode() + b"\n"
-
-
 def _objects(masks: Masks) -> list[LabelledObject]:
     """What a search found, small objects on top."""
     points, stabilities = masks.extra["point_coords"], masks.extra["stability_score"]
@@ -281,14 +278,3 @@ def _projects(server: Server) -> Projects:
     if server.projects is None:
         raise NotFound("This server keeps no projects; start it with --projects FOLDER.")
     return server.projects
-
-
-@asynccontextmanager
-async def _upload(request: Request, server: Server) -> AsyncIterator[Path]:
-    """A request's body as a temporary file."""
-    path = server.store.temporary()
-    try:
-        await body_to_file(request, path)
-        yield path
-    finally:
-        path.unlink(missing_ok=True)

@@ -26,6 +26,7 @@ from anymask.matting import VITMATTE
 from anymask.runtime.engine import MatteEngine
 from anymask.runtime.matte import NetworkMatte
 from anymask.segmenter import Segmenter
+from anymask.server.bodies import is_form
 from anymask.server.errors import Forbidden, RequestError, TooLarge
 from anymask.server.fetching import Rules, fetch
 from anymask.server.models import Models
@@ -125,7 +126,7 @@ async def remove_of_address(request: Request) -> Response:
 async def remove_of_upload(request: Request) -> Response:
     """rembg's POST: the picture is the form's field `file`."""
     server = request.app.state.server
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+    if not is_form(request):
         raise RequestError("Send a form (multipart/form-data) with the picture as its field `file`.")
     async with request.form(max_files=4, max_fields=32) as form:
         upload = form.get("file")
