@@ -113,6 +113,12 @@ function stop(): void {
   control = null;
 }
 
+/** A mask that was found as an object; null when it is empty. */
+function itemOf(mask: FoundMask, id: number): Item | null {
+  const { rle, score, stability_score, point } = mask;
+  return withMask({ id, name: "", color: colorOf(id - 1), score, stability_score, point, source: "everything" }, rle);
+}
+
 /** Makes objects of the masks that pass, below those that are there. */
 export function keepFound(): void {
   const masks = passing.value;
@@ -122,9 +128,7 @@ export function keepFound(): void {
   const start = doc.value.next;
   const items: Item[] = [];
   masks.forEach((mask) => {
-    const id = start + items.length;
-    const { rle, score, stability_score, point } = mask;
-    const item = withMask({ id, name: "", color: colorOf(id - 1), score, stability_score, point, source: "everything" }, rle);
+    const item = itemOf(mask, start + items.length);
     if (item) items.push(item);
   });
   change("Keep everything", (before) => ({ ...before, items: [...before.items, ...items], next: before.next + items.length }));
@@ -146,8 +150,7 @@ export function foundAt(x: number, y: number): FoundMask | null {
 /** Makes an object of one of the masks that were found. */
 export function keepOne(mask: FoundMask): void {
   const id = doc.value.next;
-  const { rle, score, stability_score, point } = mask;
-  const item = withMask({ id, name: "", color: colorOf(id - 1), score, stability_score, point, source: "everything" }, rle);
+  const item = itemOf(mask, id);
   if (!item) return;
   change("Keep an object", (before) => ({ ...before, items: [item, ...before.items], next: id + 1 }));
   search.value = search.value && { ...search.value, masks: search.value.masks.filter((one) => one.key !== mask.key) };
