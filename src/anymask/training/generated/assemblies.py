@@ -20,11 +20,11 @@ class Builder:
         body: the stencil to which parts are cut, once `base` was painted.
     """
 
-    def __init__(self, stage: Stage, matrix: np.ndarray, role: str, parent: Node | None, subject: bool) -> None:
+    def __init__(self, stage: Stage, matrix: np.ndarray, subject: bool) -> None:
         self.stage = stage
         self.matrix = matrix
         self.relief = stage.pick([0.0, 0.4, 0.9])
-        self.whole = stage.group(role, parent, subject)
+        self.whole = stage.group(subject=subject)
         self.body: Stencil | None = None
 
     def base(self, contours: Outline, material: Material) -> None:
@@ -322,16 +322,50 @@ def sandwich(b: Builder, stage: Stage) -> None:
         b.part(band, m.any())
 
 
+def plate(b: Builder, stage: Stage) -> None:
+    """A plate or bowl with a rim and food on it, lump beside lump."""
+    rng, m = stage.rng, stage.materials
+    rim = b.part(ellipse(), m.any(), loose=True)
+    inner = b.part(ellipse(0, 0, 0.75, 0.75), m.plain(), parent=rim, loose=True)
+    for _ in range(int(rng.integers(0, 7))):
+        food = stage.pick([outlines.blob, outlines.blob, outlines.superellipse, plants.leaf, outlines.ring])(rng)
+        out, turn = 0.55 * np.sqrt(rng.random()), rng.uniform(0, 6.28)
+        at = (out * np.cos(turn), out * np.sin(turn))
+        b.part(food, m.any(), role="object", parent=inner, loose=True, at=at, size=rng.uniform(0.1, 0.32), angle=turn)
+
+
+def page(b: Builder, stage: Stage) -> None:
+    """A printed sheet, a poster, a screen: pictures, boxes and heads among lines of text."""
+    rng, m = stage.rng, stage.materials
+    half = rng.uniform(0.6, 1.0)
+    b.relief = 0.0
+    b.base(Outline([[rectangle(0, 0, half, 1)]]), m.plain(np.full(3, 232.0)) if stage.chance(0.6) else m.plain())
+    ink, at = m.plain(np.full(3, 40.0)), -0.9
+    while at < 0.8:
+        height = rng.uniform(0.12, 0.5)
+        if stage.chance(0.45):
+            lines = [
+                (np.array([[-0.8 * half, y], [half * rng.uniform(0.2, 0.8), y]]), 0.035)
+                for y in np.arange(at, at + height, 0.09)
+            ]
+            b.part(Outline([], lines), ink, role="")
+        else:
+            wide = rng.uniform(0.25, 0.8) * half
+            b.part(
+                rectangle(rng.uniform(-0.8 * half + wide, 0.8 * half - wide), at + height / 2, wide, height / 2),
+                m.any(),
+            )
+        at += height + 0.08
+
+
 KINDS: tuple[Callable[[Builder, Stage], None], ...] = (
     *(face, car, shelf, house, figure, figure, flower, dial, jar, beast, beast, device, dressed, dressed, sandwich),
+    *(plate, page),
 )
 
 
 def assemble(
-    stage: Stage, matrix: np.ndarray, role: str = "object", parent: Node | None = None, subject: bool = False
-) -> Node:
-    """Paint one of them in the frame of `matrix`."""
-    kind: Callable[[Builder, Stage], None] = KINDS[int(stage.rng.integers(len(KINDS)))]
-    builder = Builder(stage, matrix, role, parent, subject)
-    kind(builder, stage)
-    return builder.whole
+    stage: Stage, matrix: np.ndarray, subject: bool = False, kind: Callable[[Builder, Stage], None] | None = None
+) -> None:
+    """Paint one of them, any where `kind` is not given, in the frame of `matrix`."""
+    (kind or stage.pick(KINDS))(Builder(stage, matrix, subject), stage)

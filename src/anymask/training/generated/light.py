@@ -108,6 +108,14 @@ def _glossed(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.asarray(cv2.add(image, cv2.cvtColor(faint, cv2.COLOR_GRAY2RGB)))
 
 
+def exposed(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Most of the pictures that came out too dark to see anything brightened."""
+    mean = float(np.mean(cv2.mean(image)[:3]))
+    if mean > 60 or rng.random() < 0.2:
+        return image
+    return np.asarray(cv2.convertScaleAbs(image, alpha=min(rng.uniform(55, 100) / (mean + 5), 4.0), beta=5))
+
+
 def through_camera(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Sharpening or softness, and noise."""
     chance = rng.random()

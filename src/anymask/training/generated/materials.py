@@ -10,14 +10,13 @@ from anymask.training.generated import fields
 Material = Callable[[int, int], np.ndarray]  # (height, width) -> uint8 [height, width, 3], another place at every call
 Photographs = Callable[[np.random.Generator], "np.ndarray | None"]
 
-_PHOTOGRAPHS = 2  # asked for at most in one scene: reading one costs more than painting
-_LONGEST = 480  # photographs are reduced to this side
+_LONGEST = 640  # photographs are reduced to this side
 
 
 def colour(rng: np.random.Generator) -> np.ndarray:
     """An RGB colour, float32 [3] in 0..255; dull colours are commoner than pure ones."""
     value = rng.uniform(18, 248)
-    saturation = rng.beta(1.1, 2.2)
+    saturation = rng.beta(1.0, 2.5)
     hue = rng.uniform(0, 6)
     ramp = np.abs((hue + np.array([0.0, 4.0, 2.0])) % 6 - 3) - 1
     return (value * (1 - saturation * (1 - np.clip(ramp, 0, 1)))).astype(np.float32)
@@ -63,7 +62,8 @@ class Materials:
     def __init__(self, rng: np.random.Generator, photographs: Photographs | None = None) -> None:
         self._rng = rng
         self._pictures: list[np.ndarray] = []
-        for _ in range(_PHOTOGRAPHS if photographs is not None and rng.random() < 0.7 else 0):
+        count = int(np.searchsorted([0.3, 0.75], rng.random())) if photographs is not None else 0
+        for _ in range(count):
             picture = photographs(rng) if photographs is not None else None
             if picture is not None:
                 self._pictures.append(_reduced(picture))

@@ -58,24 +58,22 @@ def within(matrix: np.ndarray, x: float, y: float, size: float, angle: float = 0
 
 def stencil(outline: Outline, matrix: np.ndarray, side: int) -> Stencil | None:
     """Draw an outline, cut to the scene; None where nothing of it lies inside."""
-    scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
-    turn, shift = matrix[:, :2].T, matrix[:, 2]
-    fills = [[contour @ turn + shift for contour in group] for group in outline.fills]
-    strokes = [(line @ turn + shift, max(1, round(width * scale))) for line, width in outline.strokes]
-    if not fills and not strokes:
+    points, rebuild = _flat(outline)
+    if not len(points):
         return None
-    points = np.concatenate([*(c for group in fills for c in group), *(line for line, _ in strokes)])
-    reach = _MARGIN + max([width for _, width in strokes], default=0) / 2
-    x0, y0 = np.maximum(np.floor(points.min(axis=0) - reach), 0).astype(int)
-    x1, y1 = np.minimum(np.ceil(points.max(axis=0) + reach + 1), side).astype(int)
+    scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+    placed = points @ matrix[:, :2].T + matrix[:, 2]
+    reach = _MARGIN + scale * max([width for _, width in outline.strokes], default=0) / 2
+    x0, y0 = np.maximum(np.floor(placed.min(axis=0) - reach), 0).astype(int)
+    x1, y1 = np.minimum(np.ceil(placed.max(axis=0) + reach + 1), side).astype(int)
     if x1 - x0 < 4 or y1 - y0 < 4:
         return None
     alpha = np.zeros((y1 - y0, x1 - x0), np.uint8)
-    corner = np.array([x0, y0])
-    for group in fills:
-        cv2.fillPoly(alpha, [np.rint((c - corner) * 16).astype(np.int32) for c in group], 255, cv2.LINE_AA, 4)
-    for line, width in strokes:
-        cv2.polylines(alpha, [np.rint((line - corner) * 16).astype(np.int32)], False, 255, width, cv2.LINE_AA, 4)
+    drawn = rebuild(np.rint((placed - [x0, y0]) * 16).astype(np.int32))  # sixteenths of a pixel
+    for group in drawn.fills:
+        cv2.fillPoly(alpha, group, 255, cv2.LINE_AA, 4)
+    for line, width in drawn.strokes:
+        cv2.polylines(alpha, [line], False, 255, max(1, round(width * scale)), cv2.LINE_AA, 4)
     return Stencil(int(x0), int(y0), alpha)
 
 
@@ -249,15 +247,41 @@ def bent(outline: Outline, rng: np.random.Generator) -> Outline:
     """The same outline leaned, bent and wobbled a little, so that no two are alike."""
     lean, bend, taper = rng.normal(0, 0.15), rng.normal(0, 0.12), rng.normal(0, 0.12)
     wave, phase, depth = rng.uniform(1, 3), rng.uniform(0, 6.3), abs(rng.normal(0, 0.05))
+    fills = [[dense(c) if len(c) < 20 else c for c in group] for group in outline.fills]
+    points, rebuild = _flat(Outline(fills, outline.strokes))
+    x, y = points[:, 0], points[:, 1]
+    moved = np.empty_like(points)
+    moved[:, 0] = x * (1 + taper * y) + lean * y + bend * y * y
+    moved[:, 1] = y + depth * np.sin(wave * 3 * x + phase) - bend * x * x
+    return rebuild(moved)
 
-    def move(points: np.ndarray, closed: bool = True) -> np.ndarray:
-        if closed and len(points) < 20:
-            points = dense(points)
-        x, y = points[:, 0], points[:, 1]
-        return np.stack(
-            [x * (1 + taper * y) + lean * y + bend * y * y, y + depth * np.sin(wave * 3 * x + phase) - bend * x * x],
-            axis=1,
-        )
 
-    fills = [[move(c) for c in group] for group in outline.fills]
-    return Outline(fills, [(move(line, False), width) for line, width in outline.strokes])
+def furry(outline: Outline, rng: np.random.Generator) -> Outline:
+    """The same outline with hairs, thorns or frayed threads all along it."""
+    length, lean = rng.uniform(0.02, 0.12), rng.normal(0, 0.7)
+
+    def frayed(points: np.ndarray) -> np.ndarray:
+        points = dense(points, 12 if len(points) < 12 else 3)
+        along = np.roll(points, -1, axis=0) - np.roll(points, 1, axis=0)
+        along /= np.maximum(np.hypot(along[:, 0], along[:, 1]), 1e-6)[:, None]
+        out = np.stack([along[:, 1], -along[:, 0]], axis=1)
+        if float(np.sum((points - points.mean(axis=0)) * out)) < 0:
+            out = -out
+        reach = length * rng.random(len(points)) * (np.arange(len(points)) % 2)
+        return np.asarray(points + (out + lean * along) * reach[:, None])
+
+    return Outline([[frayed(c) for c in group] for group in outline.fills], outline.strokes)
+
+
+def _flat(outline: Outline) -> tuple[np.ndarray, Callable[[np.ndarray], Outline]]:
+    """All points of an outline, [N, 2], and what makes the outline again from as many moved ones."""
+    contours = [c for group in outline.fills for c in group]
+    pieces = contours + [line for line, _ in outline.strokes]
+    bounds = np.cumsum([len(piece) for piece in pieces])[:-1]
+
+    def rebuild(points: np.ndarray) -> Outline:
+        rest = iter(np.split(points, bounds))
+        fills = [[next(rest) for _ in group] for group in outline.fills]
+        return Outline(fills, [(next(rest), width) for _, width in outline.strokes])
+
+    return (np.concatenate(pieces) if pieces else np.empty((0, 2))), rebuild

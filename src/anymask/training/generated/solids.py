@@ -83,10 +83,10 @@ def cylinder(stage: Stage, matrix: np.ndarray, material: Material, top: Material
         return None
     whole = stage.paint(body, _sides(stage, matrix, body, material, False), subject=subject)
     lid = stage.stencil(Outline([[rim]]), matrix, body)
-    lid_node = stage.paint(lid, _toned(top, stage.rng.uniform(0.85, 1.25)), "part", whole)
+    lid_node = stage.paint(lid, toned(top, stage.rng.uniform(0.85, 1.25)), "part", whole)
     if lid_node is not None and stage.chance(0.35):
         hole = Outline([[ellipse(0, -1 + flat, 0.85, 0.85 * flat)]])
-        dark = _toned(material, stage.rng.uniform(0.2, 0.6))
+        dark = toned(material, stage.rng.uniform(0.2, 0.6))
         stage.paint(stage.stencil(hole, matrix, body), dark, "part", lid_node)
     if stage.chance(0.45):
         low, high = sorted(stage.rng.uniform(-0.55, 0.75, 2))
@@ -110,7 +110,8 @@ def cone(stage: Stage, matrix: np.ndarray, material: Material, subject: bool = F
     return stage.paint(body, _sides(stage, matrix, body, material, True), subject=subject)
 
 
-def _toned(material: Material, factor: float) -> Material:
+def toned(material: Material, factor: float) -> Material:
+    """The material `factor` times as bright."""
     return lambda height, width: np.asarray(cv2.convertScaleAbs(material(height, width), alpha=factor))
 
 
@@ -180,7 +181,7 @@ def box(
 def _decorate(stage: Stage, face: Node, shape: Stencil, frame: np.ndarray, tone: float) -> None:
     """A label, a round sign, or rows of panels on a face whose unit frame is `frame`."""
     rng = stage.rng
-    material = _toned(stage.materials.any(), tone)
+    material = toned(stage.materials.any(), tone)
     if stage.chance(0.6):
         outline = (
             Outline([[ellipse()]])
@@ -213,7 +214,7 @@ def _about(axis: int, angle: float) -> np.ndarray:
 def _laid(shape: Stencil, points: np.ndarray, material: Material, tone: float) -> np.ndarray:
     """A material laid into the parallelogram of a face, so that its pattern follows the perspective."""
     height, width = shape.alpha.shape
-    sheet = _toned(material, tone)(96, 96)
+    sheet = toned(material, tone)(96, 96)
     corners = (points[[0, 1, 3]] - [shape.x, shape.y]).astype(np.float32)
     matrix = cv2.getAffineTransform(np.array([[0, 0], [95, 0], [0, 95]], np.float32), corners)
     return np.asarray(cv2.warpAffine(sheet, matrix, (width, height), borderMode=cv2.BORDER_REFLECT))

@@ -25,6 +25,7 @@ class Stage:
         materials: of this scene.
         towards: unit vector (x, y) to the light.
         softness: blur of edges, pixels; the scene's lens.
+        backdrop: the material behind everything.
     """
 
     def __init__(self, rng: np.random.Generator, side: int, photographs: Photographs | None = None) -> None:
@@ -36,6 +37,7 @@ class Stage:
         angle = rng.normal(-np.pi / 2, 0.9)
         self.towards = np.array([np.cos(angle), np.sin(angle)])
         self.softness = float(rng.uniform(0.35, 0.8))
+        self.backdrop: Material = self.materials.plain()
 
     def pick(self, options: Sequence[_Option]) -> _Option:
         """One of several, all equally likely."""
@@ -52,6 +54,7 @@ class Stage:
 
     def fill(self, material: Material, gradient: float = 0.3) -> None:
         """Paint the whole picture as an unlabelled background."""
+        self.backdrop = material
         self.image = material(self.side, self.side)
         if gradient and self.chance(0.7):
             self.image = light.apply(self.image, light.ramp(self.side, self.side, gradient, self.rng))
@@ -95,23 +98,24 @@ class Stage:
             colours = light.apply(colours, light.relief(alpha, self.towards, relief, self.rng))
         if blur:
             colours = np.asarray(cv2.GaussianBlur(colours, (0, 0), blur))
-        self._blend(shape.window, colours, alpha)
+        self.blend(shape.window, colours, alpha)
         node = Node(role, Stencil(shape.x, shape.y, alpha), subject=subject)
         (self.roots if parent is None else parent.children).append(node)
         return node
 
-    def group(self, role: str = "object", parent: Node | None = None, subject: bool = False) -> Node:
-        """A whole that is the union of what will be painted with it as parent."""
-        node = Node(role, subject=subject)
-        (self.roots if parent is None else parent.children).append(node)
+    def group(self, subject: bool = False) -> Node:
+        """An object that is the union of what will be painted with it as parent."""
+        node = Node("object", subject=subject)
+        self.roots.append(node)
         return node
 
-    def _blend(self, window: tuple[slice, slice], colours: np.ndarray, alpha: np.ndarray) -> None:
+    def blend(self, window: tuple[slice, slice], colours: np.ndarray, alpha: np.ndarray) -> None:
+        """Lay colours over a window, uint8 [h, w, 3], with coverage alpha; the tree does not change."""
         weight = alpha.astype(np.float32) * np.float32(1 / 255)
         self.image[window] = cv2.blendLinear(colours, self.image[window], weight, 1 - weight)
 
     def darken(self, window: tuple[slice, slice], cover: np.ndarray, strength: float) -> None:
-        """Let a shadow of coverage `cover`, uint8 like the window, fall on what is painted so far."""
+        """Let a shadow of coverage `cover`, like the window, fall on what is painted so far; below 0 it brightens."""
         gain = cv2.convertScaleAbs(cover, alpha=-strength * 128 / 255, beta=128)
         self.image[window] = light.apply(np.ascontiguousarray(self.image[window]), gain)
 
@@ -172,7 +176,7 @@ class Stage:
 
     def scene(self) -> Scene:
         """The finished scene under its light, seen through a camera."""
-        image = light.through_camera(light.fall_over(self.image, self.rng), self.rng)
+        image = light.through_camera(light.exposed(light.fall_over(self.image, self.rng), self.rng), self.rng)
         entries = self.seen()
         subject = np.zeros((self.side, self.side), np.uint8)
         for entry in entries:
