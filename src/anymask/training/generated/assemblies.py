@@ -56,6 +56,7 @@ class Builder:
 def face(b: Builder, stage: Stage) -> None:
     """Hair, skin, eyes with pupils, brows, nose, mouth, ears."""
     rng, m = stage.rng, stage.materials
+    b.relief = max(b.relief, 0.5)  # parts of one material are told apart by their shading alone
     skin, hair, white, dark = m.plain(), m.any(), m.plain(np.full(3, 235.0)), m.plain()
     if stage.chance(0.8):
         b.part(outlines.blob(rng), hair, at=(0, -0.25), size=rng.uniform(0.75, 1.0))
@@ -198,6 +199,7 @@ def figure(b: Builder, stage: Stage) -> None:
 def flower(b: Builder, stage: Stage) -> None:
     """Petals around a heart, on a stem with leaves."""
     rng, m = stage.rng, stage.materials
+    b.relief = max(b.relief, 0.5)  # parts of one material are told apart by their shading alone
     petals, wide = int(rng.integers(5, 13)), rng.uniform(0.12, 0.28)
     green, tone = m.any(), m.any()
     b.part(
@@ -254,6 +256,7 @@ def jar(b: Builder, stage: Stage) -> None:
 def beast(b: Builder, stage: Stage) -> None:
     """An animal with eyes, muzzle, ears, legs and a patch as parts."""
     rng, m = stage.rng, stage.materials
+    b.relief = max(b.relief, 0.5)  # parts of one material are told apart by their shading alone
     coat, other = m.any(), m.any()
     thick = rng.uniform(0.06, 0.12)
     for x in (-0.5, -0.35, 0.25, 0.4):
