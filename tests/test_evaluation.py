@@ -8,6 +8,7 @@ from pycocotools import mask as coco
 from anymask import rle
 from anymask.errors import FormatError
 from anymask.evaluation.clicks import centre_of, corrective_click
+from anymask.evaluation.plots import PROMPT, _window, object_sheet, subject_sheet
 from anymask.evaluation.protocol import evaluate, intersection_over_union
 from anymask.formats.sa1b import read_folder
 
@@ -90,6 +91,35 @@ def test_the_protocol_measures_every_kind_of_prompt(folder):
     assert result.rows["box"] > 0.7
     assert result.rows["1 click"] >= result.rows["1 click, chosen"]
     assert json.loads(json.dumps(result.to_dict()))["iou"] == result.rows
+
+
+def test_single_answers_are_kept_and_shown(folder, tmp_path):
+    result = evaluate(folder, device="cpu")
+    assert [one.path.name for one in result.objects] == ["two.jpg", "one.jpg", "one.jpg"]
+    assert len(result.subjects) == 1
+    one = result.objects[0]
+    assert one.box == (80, 50, 240, 190) and abs(one.click[0] - 160) < 20
+    assert intersection_over_union(rle.decode(one.predicted["box"]), rle.decode(one.truth)) == one.ious["box"]
+    chosen = rle.decode(one.predicted["1 click, chosen"])
+    assert intersection_over_union(chosen, rle.decode(one.truth)) == one.ious["1 click, chosen"]
+    subject = result.subjects[0]
+    assert rle.decode(subject.predicted).shape == rle.decode(subject.truth).shape
+    object_sheet(result, tmp_path / "objects.png")
+    subject_sheet(result, tmp_path / "subjects.png")
+    with Image.open(tmp_path / "objects.png") as objects, Image.open(tmp_path / "subjects.png") as subjects:
+        assert objects.width == subjects.width > 240
+        assert objects.height == 2 * subjects.height
+        prompt = (np.asarray(objects) == PROMPT).all(axis=-1)
+        assert prompt[: subjects.height].any(axis=1).sum() > 100, "the box"
+        assert prompt[subjects.height :].any(), "the click"
+
+
+@pytest.mark.parametrize("box", [(0, 0, 20, 20), (300, 220, 320, 240), (5, 5, 315, 235), (100, 0, 130, 240)])
+def test_what_a_cell_shows_holds_the_box(box):
+    x0, y0, x1, y1 = _window(box, 240, 320)
+    assert x0 <= box[0] and y0 <= box[1] and x1 >= box[2] and y1 >= box[3]
+    assert (x1 - x0) / (y1 - y0) == pytest.approx(4 / 3, rel=0.02)
+    assert x1 - x0 <= 320
 
 
 def test_the_draw_is_limited_and_repeats(folder):

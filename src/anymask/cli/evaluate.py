@@ -17,16 +17,35 @@ EXAMPLES = """\
 
   anymask evaluate photos/ --model pocket --json pocket.json
 
+  anymask evaluate photos/ --plots figures/
+
   anymask evaluate photos/ --task matte --model u2netp --plots figures/
+
+  anymask evaluate BSDS500/val/ --task edges
+
+  anymask evaluate DAVIS/ --task frames
 """
+
+TASKS = ("prompts", "matte", "edges", "frames")
+Loaded = tuple[str, str, str, Path | None]  # model, device, precision, weights
 
 
 def evaluate(
     folder: Annotated[
-        Path, typer.Argument(help="Pictures with masks in the SA-1B layout (NAME.jpg, NAME.json).", show_default=False)
+        Path,
+        typer.Argument(
+            help="Pictures with masks in the SA-1B layout (NAME.jpg, NAME.json); for edges in BSDS500's (NAME.jpg, "
+            "NAME.npz with segmentations); for frames in DAVIS's (CLIP/NNNNN.jpg, CLIP/NNNNN.png).",
+            show_default=False,
+        ),
     ],
     task: Annotated[
-        str, typer.Option("--task", help="prompts: boxes, clicks and the subject; matte: the subject's alpha.")
+        str,
+        typer.Option(
+            "--task",
+            help="prompts: boxes, clicks and the subject; matte: the subject's alpha; edges: boundaries out of all "
+            "masks, by the Berkeley benchmark; frames: the main object of clips' first frames, from its box.",
+        ),
     ] = "prompts",
     model: Model = "pocket",
     device: Device = "auto",
@@ -44,68 +63,141 @@ def evaluate(
     refine: Annotated[bool, typer.Option("--refine/--no-refine", help="matte: with refined edges.")] = True,
     preprocessing: Annotated[str, typer.Option("--preprocessing", help="matte: original or rembg.")] = "original",
     plots: Annotated[
-        Path | None, typer.Option("--plots", help="matte: write curves.png and pictures.png to this folder.")
+        Path | None,
+        typer.Option("--plots", help="Write figures, and what is good and bad as pictures, to this folder."),
     ] = None,
+    min_score: Annotated[
+        float, typer.Option("--min-score", min=0, max=1, help="edges: leave out masks not above this predicted IoU.")
+    ] = 0.0,
+    min_stability: Annotated[
+        float, typer.Option("--min-stability", min=0, max=1, help="edges: leave out masks less stable than this.")
+    ] = 0.0,
+    weigh: Annotated[
+        bool, typer.Option("--weigh/--no-weigh", help="edges: masks count as much as their predicted IoU.")
+    ] = False,
+    frames: Annotated[int, typer.Option("--frames", min=1, help="frames: so many of each clip, evenly spread.")] = 1,
     json_path: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file, too.")] = None,
 ) -> None:
-    """How good a model is: mean IoU by kind of prompt, or the measures of its mattes."""
-    if task not in ("prompts", "matte"):
-        raise FormatError(f"A task is prompts or matte, not {task!r}.")
-    if task == "matte":
-        _mattes(folder, model, device, precision, weights, limit, seed, masks, refine, preprocessing, plots, json_path)
-        return
+    """How good a model is: mean IoU by kind of prompt, the measures of its mattes, the boundaries that it finds."""
+    if task not in TASKS:
+        raise FormatError(f"A task is {', '.join(TASKS[:-1])} or {TASKS[-1]}, not {task!r}.")
+    if plots is not None:
+        plots.mkdir(parents=True, exist_ok=True)
+    loaded = (model, device, precision, weights)
+    if task == "prompts":
+        figures = _prompts(folder, loaded, 300 if limit is None else limit, min_area, seed, plots)
+    elif task == "matte":
+        figures = _mattes(folder, loaded, limit, seed, masks, refine, preprocessing, plots)
+    elif task == "edges":
+        figures = _edges(folder, loaded, limit, seed, min_score, min_stability, weigh, plots)
+    else:
+        figures = _frames(folder, loaded, frames, plots)
+    _write(json_path, figures)
+
+
+def _prompts(
+    folder: Path, loaded: Loaded, limit: int, min_area: int, seed: int, plots: Path | None
+) -> dict[str, object]:
     from anymask.evaluation.protocol import evaluate as measure
 
     with progress("Evaluating") as advance:
-        result = measure(
-            folder,
-            model,
-            device,
-            precision,
-            weights,
-            limit=300 if limit is None else limit,
-            min_area=min_area,
-            seed=seed,
-            on_progress=advance,
-        )
+        result = measure(folder, *loaded, limit=limit, min_area=min_area, seed=seed, on_progress=advance)
     _table(
         ("prompt", "mean IoU", "objects"),
         [(kind, f"{value:.3f}", str(result.counts[kind])) for kind, value in result.rows.items()],
     )
-    _write(json_path, result.to_dict())
+    if plots is not None:
+        from anymask.evaluation.plots import object_sheet, subject_sheet
+
+        object_sheet(result, plots / "objects.png")
+        written = ["objects.png"]
+        if result.subjects:
+            subject_sheet(result, plots / "subjects.png")
+            written.append("subjects.png")
+        note(f"{plots}: {', '.join(written)}")
+    return result.to_dict()
 
 
 def _mattes(
     folder: Path,
-    model: str,
-    device: str,
-    precision: str,
-    weights: Path | None,
+    loaded: Loaded,
     limit: int | None,
     seed: int,
     masks: Path | None,
     refine: bool,
     preprocessing: str,
     plots: Path | None,
-    json_path: Path | None,
-) -> None:
+) -> dict[str, object]:
     from anymask.background import BackgroundRemover
     from anymask.evaluation.matte import evaluate_mattes
     from anymask.evaluation.plots import contact_sheet, plot_curves
 
-    remover = BackgroundRemover(model, device, precision, weights, preprocessing)
+    remover = BackgroundRemover(*loaded, preprocessing)
     with progress("Evaluating") as advance:
         result = evaluate_mattes(
             folder, remover, masks=masks, refine=refine, limit=limit, seed=seed, on_progress=advance
         )
     _table(("measure", "value"), [(name, f"{value:.3f}") for name, value in result.rows.items()])
     note(f"{len(result.pictures)} pictures")
-    _write(json_path, result.to_dict())
     if plots is not None:
-        plots.mkdir(parents=True, exist_ok=True)
         plot_curves(result, plots / "curves.png")
         contact_sheet(result, remover, plots / "pictures.png", refine)
         note(f"{plots}: curves.png, pictures.png")
+    return result.to_dict()
+
+
+def _edges(
+    folder: Path,
+    loaded: Loaded,
+    limit: int | None,
+    seed: int,
+    min_score: float,
+    min_stability: float,
+    weigh: bool,
+    plots: Path | None,
+) -> dict[str, object]:
+    from anymask.evaluation.edges import EdgeOptions, evaluate_edges
+    from anymask.segmenter import Segmenter
+
+    options = EdgeOptions(min_score=min_score, min_stability=min_stability, weigh=weigh)
+    with progress("Evaluating") as advance:
+        result = evaluate_edges(
+            folder, Segmenter(*loaded), options=options, limit=limit, seed=seed, on_progress=advance
+        )
+    rows = [(result.model, result.scores), *([("Canny", result.canny)] if result.canny else [])]
+    _table(
+        ("boundaries", "ODS", "OIS", "AP"),
+        [(name, *(f"{value:.3f}" for value in (one.ods, one.ois, one.ap))) for name, one in rows],
+    )
+    note(f"{len(result.pictures)} pictures")
+    if plots is not None:
+        from anymask.evaluation.plots import edge_sheet, plot_boundaries
+
+        edge_sheet(result, plots / "edges.png")
+        plot_boundaries(result, plots / "boundaries.png")
+        note(f"{plots}: edges.png, boundaries.png")
+    return result.to_dict()
+
+
+def _frames(folder: Path, loaded: Loaded, frames: int, plots: Path | None) -> dict[str, object]:
+    from anymask.background import BackgroundRemover
+    from anymask.evaluation.frames import evaluate_frames
+
+    with progress("Evaluating") as advance:
+        result = evaluate_frames(folder, BackgroundRemover(*loaded), frames=frames, on_progress=advance)
+    names = [f"{one.path.parent.name}/{one.path.stem}" for one in result.frames]
+    rows = [(name, one.cutout, one.mask) for name, one in zip(names, result.frames, strict=True)]
+    rows.append(("mean", result.rows["cut-out"], result.rows["mask"]))
+    _table(
+        ("frame", "cut-out's IoU", "mask's IoU"),
+        [(name, f"{cutout:.3f}", f"{mask:.3f}") for name, cutout, mask in rows],
+    )
+    if plots is not None:
+        from anymask.evaluation.plots import frame_sheet
+
+        frame_sheet(result, plots / "frames.png")
+        note(f"{plots}: frames.png")
+    return result.to_dict()
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
