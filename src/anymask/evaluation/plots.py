@@ -287,7 +287,7 @@ def _framed(box: Box, room: float, least: int = 96) -> Box:
 
 def _drawn(edges: np.ndarray) -> Image.Image:
     """Edges in 0..1 as dark lines on white; weak ones are made visible."""
-    return Image.fromarray(np.round(255 * (1 - np.sqrt(np.clip(edges, 0, 1)))).astype(np.uint8)).convert("RGB")
+    return Image.fromarray(np.round(255 * (1 - np.clip(edges, 0, 1) ** 0.7)).astype(np.uint8)).convert("RGB")
 
 
 def _style(axes: Any, across: str, up: str, x: tuple[float, float], y: tuple[float, float] | None) -> None:
