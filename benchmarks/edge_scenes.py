@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from layered_shapes import layered_shapes
 
 from anymask.images import read_image
 from anymask.training.samples import Scene
-from anymask.training.scenes import layered_shapes, paste
+from anymask.training.scenes import paste
 
 ROOT = Path(__file__).parents[1]
 PHOTOS = sorted((ROOT / "assets").glob("*.jpg"))

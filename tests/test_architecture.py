@@ -47,6 +47,7 @@ LAYERS = (
         "recipe",
         "refine",
         "regions",
+        "second_look",
         "segmenter",
         "tiles",
         "video",

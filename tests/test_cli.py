@@ -228,18 +228,20 @@ def test_what_is_asked_reaches_the_model(run: Run, bus: Path, monkeypatch: pytes
         def encode(self, picture: np.ndarray) -> "Spy":
             return self
 
-        def predict_batch(self, prompts: list[anymask.Prompt], multimask: bool | None) -> list[anymask.Masks]:
-            asked.update(vars(prompts[0]), multimask=multimask)
+        def predict_batch(
+            self, prompts: list[anymask.Prompt], multimask: bool | None, second_look: bool | None
+        ) -> list[anymask.Masks]:
+            asked.update(vars(prompts[0]), multimask=multimask, second_look=second_look)
             raise anymask.PromptError("Seen enough.")
 
     monkeypatch.setattr("anymask.segmenter.Segmenter", Spy)
-    command = "--point 1,2 --negative -3,4.5 --point 5,6,0 --box 0,0,9,9 --single --device cpu --precision fp32"
-    sentence(run("segment", bus, *command.split()))
+    command = "--point 1,2 --negative -3,4.5 --point 5,6,0 --box 0,0,9,9 --single --one-look"
+    sentence(run("segment", bus, *command.split(), "--device", "cpu", "--precision", "fp32"))
     assert asked["model"] == ("pocket", "cpu", "fp32", None)
     assert asked["points"].tolist() == [[1, 2], [5, 6], [-3, 4.5]]
     assert asked["labels"].tolist() == [1, 0, 0]
     assert asked["box"].tolist() == [0, 0, 9, 9]
-    assert asked["multimask"] is False
+    assert asked["multimask"] is False and asked["second_look"] is False
 
 
 @pytest.mark.usefixtures("loaded")

@@ -214,7 +214,7 @@ def whole_picture_cleaning(mask: np.ndarray, area: float) -> tuple[np.ndarray, b
         small = [part for part in parts if part.sum() < area]
         changed |= bool(small)
         if value and len(small) == len(parts):
-            small.pop(int(np.argmax([part.sum() for part in small])))
+            small.pop(max(range(len(small)), key=lambda i: (small[i].sum(), -small[i].argmax())))
         for part in small:
             mask[part] = not value
     return mask, changed

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from anymask.training.generated import KINDS, compose, fields, generate_scene, tree
+from anymask.training.generated import fields, tree
+from anymask.training.generated.kinds import KINDS
 from anymask.training.generated.outlines import Stencil
+from anymask.training.generated.scene import compose, generate_scene
 from anymask.training.generated.stage import Stage
 from anymask.training.generated.tree import Node, Visible
 

@@ -13,12 +13,14 @@ from pycocotools import mask as coco
 torch = pytest.importorskip("torch", reason="training needs the torch extra")
 
 from anymask.errors import WeightsError  # noqa: E402
-from anymask.networks.pocket import Pocket, draw_canvas  # noqa: E402
+from anymask.networks.pocket import Pocket  # noqa: E402
+from anymask.networks.pocket_decoder import draw_canvas  # noqa: E402
 from anymask.training.losses import dice_loss, focal_loss, intersection_over_union, subject_loss  # noqa: E402
+from anymask.training.muon import Muon, optimizers, orthogonal  # noqa: E402
 from anymask.training.pocket import Recipe, Stage, Trainer  # noqa: E402
 from anymask.training.prompting import correct, first_prompts  # noqa: E402
 from anymask.training.samples import Scene, make_sample  # noqa: E402
-from anymask.training.scenes import SceneSource, layered_shapes, paste  # noqa: E402
+from anymask.training.scenes import SceneSource, paste  # noqa: E402
 
 
 def disc_scene(size=(240, 320), centre=(160, 120), radius=60):
@@ -51,6 +53,11 @@ def data(tmp_path_factory):
     return folder
 
 
+def _centre(weights):
+    ys, xs = np.mgrid[: weights.shape[0], : weights.shape[1]]
+    return np.array([(weights * xs).sum(), (weights * ys).sum()]) / weights.sum()
+
+
 def test_a_sample_keeps_picture_mask_and_prompts_together():
     """Wherever the scene is placed, the target covers the red pixels, the click is on red and the box is around
     them."""
@@ -62,6 +69,7 @@ def test_a_sample_keeps_picture_mask_and_prompts_together():
         assert np.abs(coverage - sample.targets[0] / 255).mean() < 0.02
         x, y = sample.clicks[0]
         assert red[int(y), int(x)]
+        assert np.abs(_centre(coverage) - _centre(sample.targets[0])).max() < 0.1  # cells
         ys, xs = np.nonzero(red)
         jitter = 0.3 * max(np.ptp(xs), np.ptp(ys)) + 3
         assert np.abs(sample.boxes[0] - (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1)).max() < jitter
@@ -70,6 +78,10 @@ def test_a_sample_keeps_picture_mask_and_prompts_together():
 def test_a_cut_subject_is_no_subject():
     rng = np.random.default_rng(0)
     large = disc_scene(radius=119)
+    spot = np.zeros_like(large.masks[0])
+    cv2.circle(spot, (80, 60), 12, 1, -1)
+    large.masks.append(spot)  # a close look at this one shows little of the disc
+    large.roles.append("part")
     samples = [make_sample(large, 64, 1, rng) for _ in range(150)]
     assert {sample.has_subject for sample in samples} == {True, False}
 
@@ -95,10 +107,64 @@ def test_pasting_hides_what_is_beneath():
     assert not (disc & green).any()
 
 
-def test_layered_shapes_do_not_overlap():
-    scene = layered_shapes(np.random.default_rng(5), side=128)
-    assert len(scene.masks) >= 3
-    assert np.sum(scene.masks, axis=0).max() == 1
+def test_a_close_look_shows_what_was_chosen_larger():
+    """Of a small thing in a large picture, most samples show more than the whole picture would."""
+    rng = np.random.default_rng(0)
+    scene = disc_scene(size=(960, 1280), centre=(300, 700), radius=40)
+    areas = []
+    for _ in range(60):
+        sample = make_sample(scene, 128, 1, rng)
+        if sample is not None:  # in the whole picture it may be less than two cells
+            assert sample.targets[0].max() > 127  # wherever the view lies, the thing is in it
+            areas.append(np.count_nonzero(sample.targets[0] > 127))
+    whole = np.pi * (40 / 1280 * 32) ** 2
+    assert 20 < np.count_nonzero(np.array(areas) > 2 * whole) < 55
+    assert np.max(areas) > 20 * whole
+
+
+def test_looks_change_and_padding_does_not():
+    scene = disc_scene(size=(120, 320), centre=(160, 60), radius=40)
+    sample = make_sample(scene, 128, 1, np.random.default_rng(1), lambda picture, rng: 255 - picture)
+    flat = sample.image.reshape(-1, 3)
+    assert (flat == (124, 116, 104)).all(axis=1).mean() > 0.2
+    assert (flat == (195, 195, 195)).all(axis=1).mean() > 0.1
+
+
+def test_muon_takes_directions_of_equal_length():
+    torch.manual_seed(0)
+    matrix = torch.randn(40, 25) @ torch.diag(torch.logspace(0, -2, 25))
+    values = torch.linalg.svdvals(orthogonal(matrix))
+    assert values.shape == (25,) and values.min() > 0.4 and values.max() < 1.3
+    torch.testing.assert_close(orthogonal(matrix.T), orthogonal(matrix).T, atol=0.05, rtol=0)
+
+
+def test_every_weight_is_trained_by_one_optimiser():
+    network = Pocket()
+    chosen = [
+        weight
+        for optimizer in optimizers(network, 1e-3, 0.01)
+        for group in optimizer.param_groups
+        for weight in group["params"]
+    ]
+    assert sorted(map(id, chosen)) == sorted(map(id, network.parameters()))
+    muon = optimizers(network, 1e-3, 0.01)[1].param_groups[0]["params"]
+    assert all(weight.ndim > 1 for weight in muon)
+    assert sum(weight.numel() for weight in muon) > 0.95 * sum(weight.numel() for weight in network.parameters())
+
+
+def test_muon_descends():
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(8, 8, bias=False)
+    goal, inputs = torch.randn(8, 8), torch.randn(64, 8)
+    optimizer = Muon([layer.weight], lr=0.3)
+    losses = []
+    for _ in range(60):
+        loss = (layer(inputs) - inputs @ goal.T).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.05 * losses[0]
 
 
 def test_losses_reward_the_truth():
@@ -190,6 +256,9 @@ def test_a_short_run_learns_and_resumes(data, tmp_path):
     path = Trainer(SMALL).run(source, tmp_path / "run", reports.append, workers=0)
     assert reports[-1].metrics["loss"] < 0.8 * reports[0].metrics["loss"]
     assert {"box", "click", "subject", "corrected"} <= set(reports[-1].metrics)
+    curve = [json.loads(line) for line in (tmp_path / "run" / "curve.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in curve] == sorted({report.step for report in reports})
+    assert curve[-1]["metrics"] == reports[-1].metrics
     again = Trainer(dataclasses.replace(SMALL, minutes=0.55))
     again.load(path)
     assert again.step == reports[-1].step and again.progress > 0.8

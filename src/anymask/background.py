@@ -21,7 +21,7 @@ from anymask.foreground import foreground_by
 from anymask.images import Picture, Source, read_picture
 from anymask.masks import Masks
 from anymask.matting import Trimap
-from anymask.pointing import coarse_matte
+from anymask.pointing import coarse_matte, whole_matte
 from anymask.prompts import Prompt
 from anymask.refine import resize
 from anymask.runtime import load_matte_engine, load_segment_engine
@@ -231,7 +231,7 @@ class BackgroundRemover:
             able = [entry.name for entry in models() if "segment" in entry.tasks]
             raise PromptError(f"{self.name} takes no points or boxes; these do: {', '.join(able)}.")
         (found,) = self._segmenter.encode(rgb).predict_batch([prompt])
-        return coarse_matte(found.best)[None]
+        return whole_matte(found.best)[None]
 
     def __repr__(self) -> str:
         return f"BackgroundRemover({self.name!r})"

@@ -87,6 +87,18 @@ class Calibration:
 
 
 @dataclass(frozen=True)
+class SecondLook:
+    """When to look at something small once more, and how near (`second_look.py`); lengths are of the longer side.
+
+    What is shorter than the share `below` of the picture is looked at again, in a part of the picture `around` times
+    as long as the thing.
+    """
+
+    below: float = 0.4
+    around: float = 3.0
+
+
+@dataclass(frozen=True)
 class ModelEntry:
     """One model of the catalogue.
 
@@ -94,7 +106,8 @@ class ModelEntry:
     (`bundled` is its folder), or is published (`weights`, and where these are an ONNX file `checkpoint`, the PyTorch
     original), or is always opened from a file of the user's own (neither). `enlarge` is how masks become as large as
     the picture: bilinear in SAM's two steps, or bicubic in one. `matte` belongs to networks that find the subject by
-    themselves, `rembg` is the same as the package rembg does it. `aliases` are other names of the model.
+    themselves, `rembg` is the same as the package rembg does it. `second_look` is given for models that look twice
+    unless told not to. `aliases` are other names of the model.
     """
 
     name: str
@@ -117,6 +130,7 @@ class ModelEntry:
     enlarge: str = "bilinear"
     everything: dict[str, float] = field(default_factory=dict, hash=False)
     subject: Calibration = Calibration()
+    second_look: SecondLook | None = None
 
     @property
     def path(self) -> Path:
@@ -158,6 +172,7 @@ def _entry(name: str, data: dict[str, Any]) -> ModelEntry:
         "rembg": _rules(data["matte"] | data["rembg"]) if "rembg" in data else None,
         "prompts": PromptRules(**data.get("prompts", {})),
         "subject": Calibration(**data.get("subject", {})),
+        "second_look": SecondLook(**data["second_look"]) if "second_look" in data else None,
     }
     return ModelEntry(name=name, **{**data, **typed})
 

@@ -19,6 +19,8 @@ import numpy as np
 WHOLE = 8  # a mask that touches more than one in so many tiles is enlarged whole, which OpenCV does faster
 TILE, WIDE_TILE = 64, 128  # pixels of a tile's side; the wide one where a logit covers many
 
+NOTHING = -8.0  # a logit that says so
+
 Box = tuple[int, int, int, int]
 
 
@@ -101,6 +103,29 @@ class Placement:
         matrix = np.array([[scale[0], 0, scale[0] / 2 - 0.5], [0, scale[1], scale[1] / 2 - 0.5]])
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         return cv2.warpAffine(logits, matrix, (columns, rows), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
+    def carry(self, logits: np.ndarray, source: Placement) -> np.ndarray:
+        """Logits `[h, w]` that lie on the picture as `source` says, on this placement's grid: float32 `[h, w]`.
+
+        Where the source saw nothing they say that there is nothing.
+        """
+        h, w = logits.shape
+        ratio = np.array([w, h]) / (self.model_width, self.model_height)
+        to_picture = np.array([self.crop_width / self.input_width, self.crop_height / self.input_height]) / ratio
+        from_picture = np.array([source.input_width / source.crop_width, source.input_height / source.crop_height])
+        from_picture = from_picture * (w / source.model_width, h / source.model_height)
+        scale = to_picture * from_picture
+        # Cell centres: (i + 0.5) * to_picture + crop, less the source's crop, * from_picture - 0.5.
+        shift = (np.array(self.crop[:2], np.float64) - source.crop[:2]) * from_picture + 0.5 * scale - 0.5
+        matrix = np.array([[scale[0], 0, shift[0]], [0, scale[1], shift[1]]])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        seen = np.ascontiguousarray(source.valid(logits))
+        carried: np.ndarray = cv2.warpAffine(seen, matrix, (w, h), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        for axis, length in enumerate(seen.shape):
+            places = np.arange(logits.shape[axis]) * scale[1 - axis] + shift[1 - axis]
+            unseen = (places < -0.5) | (places > length - 0.5)
+            carried[unseen if axis == 0 else (slice(None), unseen)] = NOTHING
+        return carried
 
     def upscale(self, logits: np.ndarray, window: Box | None = None) -> np.ndarray:
         """Logits float32 `[N, h, w]` at the picture's size: float32 `[N, crop height, crop width]`.

@@ -40,6 +40,23 @@ def coarse_matte(masks: Masks, index: int = 0) -> np.ndarray:
     return matte.astype(np.float32)
 
 
+def whole_matte(masks: Masks, index: int = 0) -> np.ndarray:
+    """The same on a grid that covers the whole picture, with cells of the same size: float32 `[h, w]` in 0..1."""
+    matte, placement = coarse_matte(masks, index), masks.placements[index]
+    x0, y0, x1, y1 = placement.crop
+    scale = np.array([matte.shape[1] / (x1 - x0), matte.shape[0] / (y1 - y0)])
+    columns, rows = (max(1, round(size * per)) for size, per in zip((masks.width, masks.height), scale, strict=True))
+    if (rows, columns) == matte.shape:
+        return matte
+    step = np.array([masks.width / columns, masks.height / rows]) * scale
+    shift = -np.array([x0, y0]) * scale + 0.5 * step - 0.5
+    matrix = np.array([[step[0], 0, shift[0]], [0, step[1], shift[1]]])
+    whole: np.ndarray = cv2.warpAffine(
+        matte, matrix, (columns, rows), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderValue=0
+    )
+    return whole
+
+
 def _without_others(logits: np.ndarray, prompt: Prompt, placement: Placement) -> np.ndarray:
     """Logits float32 `[h, w]` over the crop without the pieces that the prompt does not mean (see `coarse_matte`)."""
     count, pieces, about, _ = cv2.connectedComponentsWithStats((logits > 0).astype(np.uint8))

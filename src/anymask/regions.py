@@ -12,7 +12,7 @@ def remove_small_regions(region: Region, min_area: float, height: int, width: in
     """A mask of a picture of `height` x `width` pixels without holes, then without islands, of fewer than `min_area`.
 
     Pixels that touch at a corner belong together. Background cut off by the picture's edge counts as a hole. When all
-    islands are small, the largest stays. Also says whether there was anything small.
+    islands are small, the largest stays, of equals the topmost. Also says whether there was anything small.
     """
     rows, columns = region.pixels.shape
     if not region.pixels.size:
@@ -33,7 +33,8 @@ def remove_small_regions(region: Region, min_area: float, height: int, width: in
     if islands.any():
         stays = ~islands
         if islands.all():
-            stays[sizes.argmax()] = True
+            largest = labels[np.isin(labels, np.flatnonzero(sizes == sizes.max()) + 1)]
+            stays[largest[0] - 1] = True  # of equals the first; OpenCV's numbers depend on what lies around
         mask = np.append(False, stays)[labels]
     return tight(mask, region.x - left, region.y - above), bool(holes.any() or islands.any())
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from anymask import embeddings
 from anymask.ahead import AHEAD, read_ahead
-from anymask.catalog import ModelEntry
+from anymask.catalog import ModelEntry, SecondLook
 from anymask.errors import ImageError, PromptError, WeightsError
 from anymask.hashes import checkpoint_sha256
 from anymask.images import read_image
@@ -22,6 +22,7 @@ from anymask.prompts import Prompt
 from anymask.runtime import load_segment_engine
 from anymask.runtime.engine import BOX_END, BOX_START, Embedding, Features, SegmentEngine
 from anymask.runtime.resize import resize_to_input
+from anymask.second_look import Views, closer_view, covered, extent
 
 
 class Segmenter:
@@ -133,6 +134,7 @@ class EncodedImage:
         self.placement = placement
         self.features = features
         self._rgb = rgb
+        self._views = Views()
 
     @property
     def rgb(self) -> np.ndarray:
@@ -207,6 +209,7 @@ class EncodedImage:
         box: Any = None,
         mask: Any = None,
         multimask: bool | None = None,
+        second_look: bool | None = None,
     ) -> Masks:
         """Masks for one prompt; points, box and mask combine.
 
@@ -217,14 +220,55 @@ class EncodedImage:
             mask: low-resolution logits [h, w] of an earlier prediction, to refine (`masks.logits[i]`).
             multimask: three candidates (True), one mask (False), or what suits the prompt: three for a lone point,
             else one.
+            second_look: where the box, the mask given, or what points alone are answered with is small in the picture,
+                encode the part round it once more, larger, and answer from that; the next prompts nearby use it again.
+                When left out, pocket does so for boxes and masks, and the other models do as their reference does.
 
         Raises PromptError for a prompt that is malformed or outside of the picture.
         """
-        return self.predict_batch([Prompt(points=points, labels=labels, box=box, mask=mask)], multimask)[0]
+        return self.predict_batch([Prompt(points=points, labels=labels, box=box, mask=mask)], multimask, second_look)[0]
 
-    def predict_batch(self, prompts: Sequence[Prompt], multimask: bool | None = None) -> list[Masks]:
-        """Masks for each of many prompts, decoded together; `multimask` as in `predict`. Raises PromptError."""
+    def predict_batch(
+        self, prompts: Sequence[Prompt], multimask: bool | None = None, second_look: bool | None = None
+    ) -> list[Masks]:
+        """Masks for each of many prompts, decoded together; the options as in `predict`. Raises PromptError."""
         prompts = [prompt.check(self.height, self.width) for prompt in prompts]
+        whole = self.placement.crop == (0, 0, self.width, self.height)
+        rules = self.segmenter.spec.second_look
+        if second_look is False or self._rgb is None or not whole or (second_look is None and rules is None):
+            return self._answers(prompts, multimask)
+        return self._look_twice(prompts, multimask, rules or SecondLook(), bool(second_look))
+
+    def _look_twice(
+        self, prompts: Sequence[Prompt], multimask: bool | None, rules: SecondLook, by_answer: bool
+    ) -> list[Masks]:
+        """`by_answer`: points alone are answered first, and what that covers is looked at again."""
+        places = [self._place(prompt) for prompt in prompts]
+        things = [extent(prompt, place) for prompt, place in zip(prompts, places, strict=True)]
+        boxes = [None if thing is None else closer_view(rules, thing, self.placement) for thing in things]
+        answers: dict[int, Masks] = {}
+        first = [i for i, box in enumerate(boxes) if box is None]
+        for i, answer in zip(first, self._answers([prompts[i] for i in first], multimask), strict=True):
+            answers[i] = answer
+            if things[i] is None and by_answer:
+                things[i] = thing = covered(answer, prompts[i])
+                boxes[i] = None if thing is None else closer_view(rules, thing, self.placement)
+        for i, (box, thing) in enumerate(zip(boxes, things, strict=True)):
+            if box is not None and thing is not None:
+                view = self._views.at(box, thing, self.crop)
+                (answers[i],) = view._answers([prompts[i]], multimask, places[i])
+                self._views.remember(answers[i])
+        return [answers[i] for i in range(len(prompts))]
+
+    def _place(self, prompt: Prompt) -> Placement:
+        """Where a prompt's mask lies: on a closer view that answered it, else on the picture."""
+        known = None if prompt.mask is None else self._views.placement_of(prompt.mask)
+        return known or self.placement
+
+    def _answers(
+        self, prompts: Sequence[Prompt], multimask: bool | None, place: Placement | None = None
+    ) -> list[Masks]:
+        """What this view answers; a mask lies on `place`, or where `_place` says."""
         tokens = [self._tokens(prompt) for prompt in prompts]
         alike: dict[tuple[int, bool], list[int]] = defaultdict(list)
         for index, prompt in enumerate(prompts):
@@ -233,7 +277,7 @@ class EncodedImage:
         for (_, masked), indices in alike.items():
             coords = np.stack([tokens[i][0] for i in indices])
             labels = np.stack([tokens[i][1] for i in indices])
-            previous = np.stack([self._checked_mask(prompts[i]) for i in indices]) if masked else None
+            previous = np.stack([self._mask(prompts[i], place) for i in indices]) if masked else None
             logits, scores = self.segmenter.engine.decode(self.embedding, coords, labels, previous)
             for row, index in enumerate(indices):
                 several = _is_ambiguous(prompts[index]) if multimask is None else multimask
@@ -259,13 +303,16 @@ class EncodedImage:
         A network that reads few points gets the first clicks; the box is never left out.
         """
         corners = np.zeros((0, 2)) if prompt.box is None else prompt.box.reshape(2, 2)
+        x0, y0, x1, y1 = self.placement.crop
+        seen = ((prompt.points >= (x0, y0)) & (prompt.points <= (x1, y1))).all(axis=1)
         most = self.segmenter.spec.prompts.max_points
         clicks = len(prompt.points) if most is None else max(0, most - len(corners))
-        coords = np.concatenate([prompt.points[:clicks], corners])
-        labels = np.concatenate([prompt.labels[:clicks], [BOX_START, BOX_END][: len(corners)]])
+        coords = np.concatenate([prompt.points[seen][:clicks], corners])
+        labels = np.concatenate([prompt.labels[seen][:clicks], [BOX_START, BOX_END][: len(corners)]])
         return self.placement.to_input(coords), labels
 
-    def _checked_mask(self, prompt: Prompt) -> np.ndarray:
+    def _mask(self, prompt: Prompt, place: Placement | None) -> np.ndarray:
+        """The prompt's mask as it lies on this view."""
         side = self.segmenter.spec.mask_side
         assert prompt.mask is not None
         if not self.segmenter.spec.prompts.mask:
@@ -275,7 +322,8 @@ class EncodedImage:
                 f"A mask prompt for {self.segmenter.name} is {side} x {side} logits, not "
                 f"{' x '.join(map(str, prompt.mask.shape))}; use masks.logits[i] of an earlier prediction."
             )
-        return prompt.mask
+        place = place or self._place(prompt)
+        return prompt.mask if place == self.placement else self.placement.carry(prompt.mask, place)
 
     def __repr__(self) -> str:
         return f"EncodedImage({self.width} x {self.height}, {self.segmenter.name!r})"

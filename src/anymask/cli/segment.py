@@ -75,6 +75,15 @@ def segment(
             show_default=False,
         ),
     ] = None,
+    second_look: Annotated[
+        bool | None,
+        typer.Option(
+            "--second-look/--one-look",
+            help="Encode the part of the picture round something small once more, larger. By default pocket does for "
+            "boxes and other models do not.",
+            show_default=False,
+        ),
+    ] = None,
     overlay: Annotated[
         bool, typer.Option("--overlay", help="Draw the masks on the picture, too: NAME.overlay.png.")
     ] = False,
@@ -118,7 +127,7 @@ def segment(
 
     def find(picture: "tuple[np.ndarray, Sequence[NamedPrompt]]", target: Path) -> None:
         rgb, wanted = picture
-        answers = segmenter.encode(rgb).predict_batch([one.prompt for one in wanted], multimask)
+        answers = segmenter.encode(rgb).predict_batch([one.prompt for one in wanted], multimask, second_look)
         if multimask is None:
             answers = [answer.best for answer in answers]
         masks = Masks.concatenate(answers)

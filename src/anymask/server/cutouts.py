@@ -79,7 +79,12 @@ def _fitted(masks: Masks, height: int, width: int) -> Masks:
         return masks
     if masks.cleaned[0]:
         return _as_masks(resize(masks.array[0].astype(np.float32), (height, width)) > 0.5)
-    placement = replace(masks.placements[0], height=height, width=width, crop=(0, 0, width, height))
+    x0, y0, x1, y1 = masks.placements[0].crop
+    across, down = width / masks.width, height / masks.height
+    crop = round(x0 * across), round(y0 * down), round(x1 * across), round(y1 * down)
+    if not (crop[0] < crop[2] and crop[1] < crop[3]):
+        return _as_masks(resize(masks.array[0].astype(np.float32), (height, width)) > 0.5)
+    placement = replace(masks.placements[0], height=height, width=width, crop=crop)
     prompt = masks.prompts[0]
     if prompt is not None and len(prompt.points):
         scale = np.array([width / masks.width, height / masks.height])

@@ -41,6 +41,7 @@ class Question:
     asked: str
     multimask: bool | None
     row: int
+    second_look: bool | None = None
 
 
 class Questions:
@@ -51,9 +52,14 @@ class Questions:
         self._lock = threading.Lock()
 
     def ask(
-        self, image: EncodedImage, picture: str, asked: Sequence[Asked], multimask: bool | None = None
+        self,
+        image: EncodedImage,
+        picture: str,
+        asked: Sequence[Asked],
+        multimask: bool | None = None,
+        second_look: bool | None = None,
     ) -> list[Answer]:
-        """The masks for each prompt, the best first, and their ids.
+        """The masks for each prompt, the best first, and their ids; `second_look` as in `EncodedImage.predict`.
 
         Raises:
             PromptError: a prompt is malformed or outside of the picture.
@@ -64,10 +70,13 @@ class Questions:
         answers: list[Answer | None] = [None] * len(asked)
         for choice in {_choice(one, multimask) for one in asked}:  # alike ones are decoded together
             rows = [row for row, one in enumerate(asked) if _choice(one, multimask) == choice]
-            for row, masks in zip(rows, image.predict_batch([prompts[row] for row in rows], choice), strict=True):
+            found = image.predict_batch([prompts[row] for row in rows], choice, second_look)
+            for row, masks in zip(rows, found, strict=True):
                 text = asked[row].model_dump_json(include=SAID, exclude_none=True)
                 order = np.argsort(-masks.scores, kind="stable")
-                ids = [self._remember(Question(picture, model, text, choice, int(place))) for place in order]
+                ids = [
+                    self._remember(Question(picture, model, text, choice, int(place), second_look)) for place in order
+                ]
                 answers[row] = masks[order], ids
         return [answer for answer in answers if answer is not None]
 
@@ -99,7 +108,9 @@ class Questions:
             raise PromptError("The mask that is to be refined is of another picture or model.")
         asked = Asked.model_validate_json(question.asked)
         prompt = self._prompt(image, picture, asked, depth + 1)
-        logits: np.ndarray = image.predict_batch([prompt], question.multimask)[0].logits[question.row]
+        logits: np.ndarray = image.predict_batch([prompt], question.multimask, question.second_look)[0].logits[
+            question.row
+        ]
         return logits
 
 

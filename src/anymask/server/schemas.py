@@ -41,11 +41,13 @@ class Asked(Strict):
 
 
 class Predict(Strict):
-    """Masks for prompts."""
+    """Masks for prompts. `second_look`: encode the part of the picture round something small once more; null for what
+    suits the model."""
 
     model: str | None = None
     prompts: Annotated[list[Asked], Field(min_length=1, max_length=256)]
     multimask: bool | None = None
+    second_look: bool | None = None
     polygons: bool = False
 
 

@@ -19,7 +19,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from anymask.catalog import find
-from anymask.networks.pocket import ConvNorm, Pocket, parts
+from anymask.networks.pocket import Pocket, parts
+from anymask.networks.pocket_encoder import ConvNorm
 from anymask.runtime.convert import convert_parts
 from anymask.runtime.precise import keep_exact
 
@@ -64,6 +65,7 @@ def write_artefact(network: Pocket, folder: Path) -> Path:
     for graph, tree in trees.items():
         for data in _constants(tree):
             data.attrib["offset"] = str(offsets[data.attrib["offset"]])
+        _shorten(tree)
         tree.write(folder / f"{graph}.xml", encoding="utf-8")
     return folder
 
@@ -74,6 +76,22 @@ def _drop_normalisation(network: Pocket) -> None:
         if isinstance(module, ConvNorm):
             module[0].bias = nn.Parameter(module.norm.bias.detach())
             module[1] = nn.Identity()
+
+
+def _shorten(tree: "ElementTree.ElementTree[Any]") -> None:
+    """Leave out what a graph does without: white space, the names of inner layers, the shapes of their inputs."""
+    for element in tree.iter():
+        element.text, element.tail = (
+            text if text is not None and text.strip() else None for text in (element.text, element.tail)
+        )
+    for layer in tree.iter("layer"):
+        for port in layer.iterfind("input/port"):
+            for size in list(port):
+                port.remove(size)
+        if layer.get("type") not in ("Parameter", "Result"):
+            layer.set("name", layer.attrib["id"])
+            for port in layer.iter("port"):
+                port.attrib.pop("names", None)
 
 
 def _constants(tree: "ElementTree.ElementTree[Any]") -> list[ElementTree.Element]:

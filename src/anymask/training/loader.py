@@ -64,8 +64,7 @@ class _Stream(IterableDataset[Batch]):
             samples: list[Sample] = []
             while len(samples) < count:
                 scene = self.source.draw(rng)
-                scene.image = vary_look(scene.image, rng)
-                sample = make_sample(scene, side, self.prompts, rng)
+                sample = make_sample(scene, side, self.prompts, rng, vary_look)
                 if sample is not None:
                     samples.append(sample)
             yield Batch.stack(samples)

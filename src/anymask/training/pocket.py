@@ -1,12 +1,13 @@
 """Training pocket: SAM's interactive recipe on whatever is at hand, within a budget of minutes."""
 
 import copy
+import json
 import math
 import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from anymask.networks.pocket import Pocket
 from anymask.runtime.checkpoint import read_state_dict
 from anymask.training.loader import Batch, BatchLoader
 from anymask.training.losses import intersection_over_union, mask_loss, subject_loss
+from anymask.training.muon import optimizers
 from anymask.training.prompting import Prompts, correct, first_prompts, subject_prompts
 from anymask.training.scenes import SceneSource
 
@@ -35,8 +37,8 @@ class Stage:
 class Recipe:
     """All that decides a training run apart from the data."""
 
-    minutes: float = 117.0
-    stages: tuple[Stage, ...] = (Stage(0.4, 256, 16), Stage(0.7, 320, 16), Stage(0.9, 448, 8), Stage(1.0, 512, 6))
+    minutes: float = 100.0
+    stages: tuple[Stage, ...] = (Stage(0.5, 192, 32), Stage(0.75, 256, 24), Stage(0.92, 384, 12), Stage(1.0, 512, 8))
     prompts: int = 3  # masks a picture
     rounds: tuple[float, ...] = (0.5, 0.3, 0.2)  # chance of 1, 2, 3 rounds of prompting
     corrected: int = 2  # of a picture's masks that go on to the next round
@@ -51,11 +53,11 @@ class Recipe:
     report_seconds: float = 10.0
     set_weights: dict[str, float] = field(
         default_factory=lambda: {
-            "coco": 6.0,
-            "animals": 2.5,
+            "coco": 10.0,
+            "animals": 3.0,
             "pets": 1.5,
             "fashion": 1.2,
-            "pantry": 1.2,
+            "pantry": 1.5,
             "facade": 0.5,
             "nuclei": 0.4,
             "granular": 0.4,
@@ -88,10 +90,7 @@ class Trainer:
         self.network = Pocket().to(self.device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's types
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
-        decayed = [p for p in self.network.parameters() if p.ndim > 1]
-        plain = [p for p in self.network.parameters() if p.ndim <= 1]
-        groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-        self.optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.98))
+        self.optimizers = optimizers(self.network, recipe.learning_rate, recipe.weight_decay)
         self.generator = torch.Generator().manual_seed(recipe.seed)
         self.step = 0
         self.pictures = 0
@@ -105,25 +104,29 @@ class Trainer:
         source: SceneSource,
         folder: Path,
         on_report: Callable[[Report], None] = lambda report: None,
-        workers: int = 1,
+        workers: int = 2,
     ) -> Path:
-        """Train until the minutes are spent; checkpoints go to `folder`/last.pt. Returns that path."""
+        """Train until the minutes are spent; checkpoints go to `folder`/last.pt, the reports to curve.jsonl. Returns
+        the checkpoint's path."""
         folder.mkdir(parents=True, exist_ok=True)
         stage = self._stage()
         loader = BatchLoader(
             source, self.recipe.prompts, self.recipe.seed + self.step, stage.side, stage.batch, workers
         )
-        reported = saved = time.monotonic()
+        counted = reported = saved = time.monotonic()
         for batch in loader:
-            started = time.monotonic()
             self.train_step(batch.to(self.device))
             now = time.monotonic()
-            self.seconds += now - started
+            self.seconds += now - counted  # the waiting for batches included
+            counted = now
             if self._stage() != stage:
                 stage = self._stage()
                 loader.resize(stage.side, stage.batch)
             if now - reported > self.recipe.report_seconds:
-                on_report(self.report(batch.image.shape[-1]))
+                report = self.report(batch.image.shape[-1])
+                on_report(report)
+                with (folder / "curve.jsonl").open("a") as curve:
+                    curve.write(json.dumps(asdict(report)) + "\n")
                 reported = now
             if now - saved > 60 * self.recipe.checkpoint_minutes:
                 self.save(folder / "last.pt")
@@ -142,7 +145,7 @@ class Trainer:
         return next((s for s in self.recipe.stages if self.progress < s.until), self.recipe.stages[-1])
 
     def _learning_rate(self) -> float:
-        """Warm-up over 100 steps, then a cosine down to 2% over the time left."""
+        """Warm-up over 100 steps, then a cosine down to 2% over the time."""
         decay = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(self.progress, 1.0)))
         return self.recipe.learning_rate * min(1.0, (self.step + 1) / 100) * decay
 
@@ -151,14 +154,15 @@ class Trainer:
     def train_step(self, batch: Batch) -> None:
         """One update of the network and of its average."""
         self.network.train()
-        for group in self.optimizer.param_groups:
+        for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
             group["lr"] = self._learning_rate()
         with torch.autocast(self.device.type, torch.bfloat16):
             loss = self._loss(batch)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.network.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
-        self.optimizer.step()
+        for optimizer in self.optimizers:
+            optimizer.step()
         self._track("loss", loss)
         self.step += 1
         self.pictures += len(batch.image)
@@ -175,7 +179,9 @@ class Trainer:
             batch.clicks.flatten(0, 1), batch.boxes.flatten(0, 1), grid, self.recipe.box_share, self.generator
         )
         rounds = 1 + int(torch.multinomial(torch.tensor(self.recipe.rounds), 1, generator=self.generator))
-        logits = self._predict(features, owner, prompts)
+        # Each picture's maps as often as it has prompts: a view, whose gradient is a sum.
+        repeated = [f[:, None].expand(-1, masks_each, -1, -1, -1).flatten(0, 1) for f in features]
+        logits = self.network.decoder(*repeated, prompts.coords, prompts.labels, prompts.mask, prompts.has_mask)
         loss = self._prompt_loss(logits, prompts, target, weight, "first")
         for _ in range(rounds - 1):
             chosen = torch.randperm(len(owner), generator=self.generator).to(self.device)
@@ -246,24 +252,23 @@ class Trainer:
     @torch.no_grad()
     def _update_average(self) -> None:
         decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
-        for kept, new in zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True):
-            if kept.dtype.is_floating_point:
-                kept.lerp_(new, 1 - decay)
-            else:
+        pairs = list(zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True))
+        real = [pair for pair in pairs if pair[0].dtype.is_floating_point]
+        torch._foreach_lerp_([kept for kept, _ in real], [new for _, new in real], 1 - decay)
+        for kept, new in pairs:
+            if not kept.dtype.is_floating_point:
                 kept.copy_(new)
 
     def report(self, side: int) -> Report:
         """The run's state for a progress display."""
-        return Report(
-            self.step, self.pictures, self.seconds / 60, side, self.optimizer.param_groups[0]["lr"], dict(self._running)
-        )
+        return Report(self.step, self.pictures, self.seconds / 60, side, self._learning_rate(), dict(self._running))
 
     def save(self, path: Path) -> Path:
         """Write a checkpoint from which `load` goes on; atomic."""
         state = {
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "generator": self.generator.get_state(),
             "step": self.step,
             "pictures": self.pictures,
@@ -281,7 +286,7 @@ class Trainer:
         Raises WeightsError when they cannot be read or are another network's.
         """
         try:
-            self.network.load_folded({name: t.float() for name, t in read_state_dict(weights).items()})
+            self.network.load_folded({name: t.float() for name, t in read_state_dict(weights).items()}, partly=True)
         except ValueError as error:
             raise WeightsError(f"{weights} does not fit pocket: {error}.") from error
         self.average.load_state_dict(self.network.state_dict())
@@ -292,7 +297,8 @@ class Trainer:
             state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
             self.network.load_state_dict(state["network"])
             self.average.load_state_dict(state["average"])
-            self.optimizer.load_state_dict(state["optimizer"])
+            for optimizer, kept in zip(self.optimizers, state["optimizers"], strict=True):
+                optimizer.load_state_dict(kept)
         except (OSError, KeyError, RuntimeError, ValueError) as error:
             raise WeightsError(f"{path} is not a checkpoint of this training: {error}") from error
         self.generator.set_state(state["generator"].cpu())

@@ -11,8 +11,8 @@ from anymask.training.samples import MASK_STRIDE
 
 @dataclass
 class Prompts:
-    """A batch of N prompts: coords NxKx2 in input pixels, labels NxK (see networks/pocket.py), mask Nxgxg, has_mask
-    N."""
+    """A batch of N prompts: coords NxKx2 in input pixels, labels NxK (see networks/pocket_decoder.py), mask Nxgxg,
+    has_mask N."""
 
     coords: Tensor
     labels: Tensor

@@ -1,5 +1,7 @@
 """From a labelled scene to one training sample of fixed size: geometry, mask choice, first prompts."""
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -8,6 +10,11 @@ import numpy as np
 MASK_STRIDE = 4
 PADDING = (124, 116, 104)  # the mean colour, as at inference
 ROLE_WEIGHT = {"object": 1.0, "part": 0.6, "stuff": 0.25}
+CLOSE_SHARE = 0.6  # of samples that are a close look at one of the masks
+MOST_ENLARGED = 4.0  # input pixels a pixel of the picture
+
+
+Look = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
 @dataclass
@@ -34,22 +41,24 @@ class Sample:
     has_subject: bool
 
 
-def make_sample(scene: Scene, side: int, prompts: int, rng: np.random.Generator) -> Sample | None:
-    """Place the scene in a side x side input and choose `prompts` of its masks. None when no mask is large enough
-    there."""
-    matrix, size = _placement(scene, side, rng)
+def make_sample(
+    scene: Scene, side: int, prompts: int, rng: np.random.Generator, look: Look | None = None
+) -> Sample | None:
+    """Place the scene in a side x side input, change what it looks like, and choose `prompts` of its masks. None when
+    no mask is large enough there."""
+    order = _order(scene, rng)
+    matrix, size = _placement(scene, order[0] if order else None, side, rng)
     image = _warp(scene.image, matrix, (side, side), size, PADDING)
+    if look is not None:
+        seen = slice(0, max(1, int(size[1] + 0.5))), slice(0, max(1, int(size[0] + 0.5)))
+        image[seen] = look(np.ascontiguousarray(image[seen]), rng)
     grid = side // MASK_STRIDE
-    coarse = matrix / MASK_STRIDE
-    coarse[:, 2] += 0.5 / MASK_STRIDE - 0.5  # the same mapping in coordinates of cell centres
+    coarse = matrix / MASK_STRIDE  # edges of pixels to edges of cells
 
     def reduce(mask: np.ndarray) -> np.ndarray:
         extent = (size[0] / MASK_STRIDE, size[1] / MASK_STRIDE)
         return _warp(mask * np.uint8(255) if mask.max() == 1 else mask, coarse, (grid, grid), extent, 0)
 
-    candidates = list(rng.permutation(len(scene.masks)))
-    weights = np.array([ROLE_WEIGHT[scene.roles[i]] for i in candidates])
-    order = [candidates[j] for j in np.argsort(-(rng.random(len(candidates)) ** (1 / weights)))] if candidates else []
     targets: list[np.ndarray] = []
     clicks: list[tuple[float, float]] = []
     boxes: list[tuple[float, float, float, float]] = []
@@ -84,33 +93,45 @@ def make_sample(scene: Scene, side: int, prompts: int, rng: np.random.Generator)
     )
 
 
-def _placement(scene: Scene, side: int, rng: np.random.Generator) -> tuple[np.ndarray, tuple[float, float]]:
+def _order(scene: Scene, rng: np.random.Generator) -> list[int]:
+    """The scene's masks in random order, by role; the first is what a close look is at."""
+    weights = np.array([ROLE_WEIGHT[role] for role in scene.roles])
+    return [int(i) for i in np.argsort(-(rng.random(len(weights)) ** (1 / weights)))] if len(weights) else []
+
+
+def _placement(
+    scene: Scene, focus: int | None, side: int, rng: np.random.Generator
+) -> tuple[np.ndarray, tuple[float, float]]:
     """A 2x3 matrix from scene to input (pixel edges, not centres) and the picture's extent there.
 
-    Half of the time the whole picture as at inference, now and then smaller; otherwise a crop around a random mask.
+    Four times of ten the whole picture as at inference, now and then smaller; otherwise a close look at the mask
+    `focus`, as at inference too: the crop is as long as 1.2 to 6 times the mask's box.
     """
     height, width = scene.image.shape[:2]
     x0, y0, x1, y1 = 0.0, 0.0, float(width), float(height)
-    if rng.random() < 0.5:
-        fraction = rng.uniform(0.35, 1.0)
-        crop_w = fraction * width * rng.uniform(0.8, 1.0)
-        crop_h = fraction * height * rng.uniform(0.8, 1.0)
-        centre_x, centre_y = rng.uniform(0, width), rng.uniform(0, height)
-        if scene.masks:
-            ys, xs = np.nonzero(scene.masks[rng.integers(len(scene.masks))])
-            if len(xs):
-                pick = rng.integers(len(xs))
-                centre_x, centre_y = float(xs[pick]), float(ys[pick])
-        x0 = float(np.clip(centre_x - crop_w * rng.uniform(0.2, 0.8), 0, width - crop_w))
-        y0 = float(np.clip(centre_y - crop_h * rng.uniform(0.2, 0.8), 0, height - crop_h))
+    shrink = 1.0
+    box = cv2.boundingRect(scene.masks[focus]) if focus is not None else (0, 0, 0, 0)
+    if rng.random() < CLOSE_SHARE and min(box[2:]) > 0:
+        length = max(max(box[2:]) * float(np.exp(rng.uniform(np.log(1.2), np.log(6.0)))), side / MOST_ENLARGED)
+        crop_w = min(length * rng.uniform(0.75, 1.0), width)
+        crop_h = min(length * rng.uniform(0.75, 1.0), height)
+        x0 = _start(box[0], box[2], crop_w, width, rng)
+        y0 = _start(box[1], box[3], crop_h, height, rng)
         x1, y1 = x0 + crop_w, y0 + crop_h
-    scale = side / max(x1 - x0, y1 - y0)
-    if rng.random() < 0.15:
-        scale *= rng.uniform(0.6, 1.0)
-    extent = ((x1 - x0) * scale, (y1 - y0) * scale)
+    elif rng.random() < 0.2:
+        shrink = rng.uniform(0.5, 1.0)
+    scale = shrink * side / max(x1 - x0, y1 - y0)
+    scale_x, scale_y = scale * np.array([1.0, rng.uniform(0.8, 1.0)])[:: 1 if rng.random() < 0.5 else -1]
+    extent = ((x1 - x0) * scale_x, (y1 - y0) * scale_y)
     if rng.random() < 0.5:
-        return np.array([[-scale, 0, x1 * scale], [0, scale, -y0 * scale]]), extent
-    return np.array([[scale, 0, -x0 * scale], [0, scale, -y0 * scale]]), extent
+        return np.array([[-scale_x, 0, x1 * scale_x], [0, scale_y, -y0 * scale_y]]), extent
+    return np.array([[scale_x, 0, -x0 * scale_x], [0, scale_y, -y0 * scale_y]]), extent
+
+
+def _start(low: float, length: float, crop: float, size: float, rng: np.random.Generator) -> float:
+    """Where a crop begins on one axis: the thing of `length` at `low` mostly within, anywhere in it."""
+    slack = crop - length
+    return float(np.clip(low - slack * rng.uniform(0.1, 0.9), 0, size - crop))
 
 
 def _warp(
@@ -122,7 +143,7 @@ def _warp(
 ) -> np.ndarray:
     """Apply a scale-and-shift matrix, averaging over areas when it reduces. `extent` cuts the result to the picture
     placed."""
-    scale = abs(matrix[0, 0])
+    scale = math.sqrt(abs(matrix[0, 0] * matrix[1, 1]))
     if scale < 0.75:  # reduce by areas first, so that the bilinear warp does not alias
         height, width = picture.shape[:2]
         reduced = (max(1, round(width * scale)), max(1, round(height * scale)))

@@ -1,4 +1,4 @@
-"""Where training scenes come from: photographs with labels, photographs with things pasted in, and layered shapes."""
+"""Where training scenes come from: photographs with labels, photographs with things pasted in, and made-up scenes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,6 +10,7 @@ import numpy as np
 from anymask import rle
 from anymask.errors import ImageError
 from anymask.formats.sa1b import Record, read_folder
+from anymask.training.generated.scene import generate_scene
 from anymask.training.samples import Scene
 
 MAX_MASKS = 24  # decoded per picture; crowded pictures give others the next time
@@ -25,7 +26,7 @@ class SceneSource:
         cutouts: RGBA pictures to paste.
         set_weights: by folder name, multiplies the chance of a data set's pictures.
         whole_sets: folder names of sets without subjects whose pictures show their large objects.
-        composite_share, shapes_share: of pictures with things pasted in, and of layered shapes.
+        composite_share, generated_share: of pictures with things pasted in, and of scenes that are made up.
     """
 
     records: Sequence[Record]
@@ -33,7 +34,7 @@ class SceneSource:
     set_weights: dict[str, float] = field(default_factory=dict)
     whole_sets: Sequence[str] = ()
     composite_share: float = 0.3
-    shapes_share: float = 0.08
+    generated_share: float = 0.2
 
     def __post_init__(self) -> None:
         weights = np.array([self.set_weights.get(_set_of(r), 1.0) for r in self.records])
@@ -66,16 +67,20 @@ class SceneSource:
     def draw(self, rng: np.random.Generator) -> Scene:
         """One scene at its own size."""
         kind = rng.random()
-        if kind < self.shapes_share:
-            return layered_shapes(rng)
+        if kind < self.generated_share:
+            return generate_scene(rng, photographs=self._photograph)
         record = self.records[int(rng.choice(len(self.records), p=self._chances))]
         scene = photograph(record, rng)
         if scene.subject is None and _set_of(record) in self.whole_sets:
             scene.subject = _large_objects(scene)
-        if kind < self.shapes_share + self.composite_share:
+        if kind < self.generated_share + self.composite_share:
             for _ in range(int(rng.integers(1, 4))):
                 self._paste_something(scene, rng)
         return scene
+
+    def _photograph(self, rng: np.random.Generator) -> np.ndarray | None:
+        """Any picture, for its textures."""
+        return cv2.imread(str(self.records[int(rng.integers(len(self.records)))].path), cv2.IMREAD_COLOR_RGB)
 
     def _paste_something(self, scene: Scene, rng: np.random.Generator) -> None:
         if self.cutouts and rng.random() < 0.5:
@@ -161,103 +166,61 @@ def paste(scene: Scene, rgba: np.ndarray, rng: np.random.Generator) -> None:
     x, y = rng.uniform(0.1, 0.9) * width, rng.uniform(0.1, 0.9) * height
     matrix = np.asarray(cv2.getRotationMatrix2D((rgba.shape[1] / 2, rgba.shape[0] / 2), angle, scale), np.float64)
     matrix[:, 2] += [x - rgba.shape[1] / 2, y - rgba.shape[0] / 2]
+    window = _reached(matrix, rgba.shape[:2], 0.21 * size + 8, (height, width))
+    rows, columns = window
+    matrix[:, 2] -= columns.start, rows.start
+    part = scene.image[window]
+    extent = (part.shape[1], part.shape[0])
+    if min(extent) < 2:
+        return
     if scale < 0.6:
         rgba = cv2.GaussianBlur(rgba, (0, 0), 0.4 / scale)
     if rng.random() < 0.5:
         rgba = rgba[:, ::-1]
-    layer = cv2.warpAffine(np.ascontiguousarray(rgba), matrix, (width, height), flags=cv2.INTER_LINEAR)
+    layer = cv2.warpAffine(np.ascontiguousarray(rgba), matrix, extent, flags=cv2.INTER_LINEAR)
     if rng.random() < 0.2:
         layer = cv2.GaussianBlur(layer, (0, 0), rng.uniform(0.5, 2.0))
     alpha = layer[..., 3]
     covered = alpha > 127
     if int(covered.sum()) < 30:
         return
-    background = scene.image.astype(np.float32)
+    background = part.astype(np.float32)
     if rng.random() < 0.5:
         shift = rng.uniform(-0.15, 0.15, 2) * size
-        shadow = cv2.warpAffine(alpha, np.array([[1, 0, shift[0]], [0, 1, shift[1]]]), (width, height))
+        shadow = cv2.warpAffine(alpha, np.array([[1, 0, shift[0]], [0, 1, shift[1]]]), extent)
         shadow = cv2.GaussianBlur(shadow, (0, 0), 0.02 * size + 1)
         background *= 1 - shadow[..., None].astype(np.float32) * (rng.uniform(0.2, 0.7) / 255)
     weight = alpha[..., None].astype(np.float32) / 255
-    scene.image = (background * (1 - weight) + layer[..., :3] * weight + 0.5).astype(np.uint8)
-    visible = (~covered).astype(np.uint8)
-    kept = [(m * visible, r) for m, r in zip(scene.masks, scene.roles, strict=True)]
-    kept = [(m, r) for m, r in kept if int(np.count_nonzero(m)) > 60]
-    scene.masks = [m for m, _ in kept] + [alpha]
-    scene.roles = [r for _, r in kept] + ["object"]
+    scene.image[window] = (background * (1 - weight) + layer[..., :3] * weight + 0.5).astype(np.uint8)
+    kept = [(_hidden(mask, window, covered), role) for mask, role in zip(scene.masks, scene.roles, strict=True)]
+    kept = [(mask, role) for mask, role in kept if int(np.count_nonzero(mask)) > 60]
+    pasted = np.zeros((height, width), np.uint8)
+    pasted[window] = alpha
+    scene.masks = [mask for mask, _ in kept] + [pasted]
+    scene.roles = [role for _, role in kept] + ["object"]
     if scene.ignore is not None:
-        scene.ignore = scene.ignore * visible
-    area = float(covered.mean())
+        scene.ignore = _hidden(scene.ignore, window, covered)
+    area = float(covered.sum()) / (height * width)
     if scene.subject is not None and area < 0.04:
-        scene.subject = scene.subject * visible
+        scene.subject = _hidden(scene.subject, window, covered)
     elif scene.subject is not None or area > 0.08:
-        before = scene.subject if scene.subject is not None else np.zeros_like(alpha)
+        before = scene.subject if scene.subject is not None else np.zeros_like(pasted)
         before = before * np.uint8(255) if before.max() == 1 else before
-        scene.subject = np.maximum(before * visible, alpha)
+        scene.subject = np.maximum(_hidden(before, window, covered), pasted)
 
 
-def layered_shapes(rng: np.random.Generator, side: int = 512) -> Scene:
-    """Textured shapes over one another ("dead leaves"): blobs, polygons, rings with holes, thin strokes, letters."""
-    image = _texture(side, side, rng)
-    owner = np.zeros((side, side), np.int32)
-    count = int(rng.integers(8, 30))
-    for number in range(1, count + 1):
-        shape = _shape(side, rng)
-        x, y, width, height = cv2.boundingRect(shape)
-        if width * height == 0:
-            continue
-        window = slice(y, y + height), slice(x, x + width)
-        soft = cv2.GaussianBlur(shape[window], (0, 0), 0.7)[..., None].astype(np.float32) / 255
-        image[window] = (image[window] * (1 - soft) + _texture(height, width, rng) * soft).astype(np.uint8)
-        owner[shape > 127] = number
-    masks = [(owner == n).astype(np.uint8) for n in range(1, count + 1)]
-    masks = [m for m in masks if np.count_nonzero(m) > 80]
-    return Scene(image, masks, ["object"] * len(masks))
+def _reached(matrix: np.ndarray, shape: tuple[int, ...], margin: float, size: tuple[int, int]) -> tuple[slice, slice]:
+    """The rows and columns of a picture of `size` that a layer of `shape` reaches through a matrix, and a margin."""
+    h, w = shape
+    corners = np.array([[0, 0, 1], [w, 0, 1], [0, h, 1], [w, h, 1]]) @ matrix.T
+    low = np.floor(corners.min(axis=0) - margin).astype(int)
+    high = np.ceil(corners.max(axis=0) + margin).astype(int)
+    (x0, x1), (y0, y1) = (np.clip([low[axis], high[axis]], 0, size[1 - axis]) for axis in (0, 1))
+    return slice(int(y0), int(y1)), slice(int(x0), int(x1))
 
 
-def _texture(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
-    """A colour with smooth or fine variation, perhaps stripes: uint8 [height, width, 3]."""
-    colour = rng.uniform(20, 235, 3).astype(np.float32)
-    cells = int(rng.choice([2, 4, 16, 64, 128]))
-    noise = rng.normal(0, rng.uniform(2, 40), (cells, cells, int(rng.choice([1, 3]))))
-    variation = cv2.resize(noise.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-    texture = colour + variation.reshape(height, width, -1)
-    if rng.random() < 0.25:
-        angle, period = rng.uniform(0, np.pi), rng.uniform(6, 60)
-        ys, xs = np.arange(height, dtype=np.float32)[:, None], np.arange(width, dtype=np.float32)
-        stripes = np.sin(
-            (xs * np.float32(np.cos(angle)) + ys * np.float32(np.sin(angle))) * np.float32(2 * np.pi / period)
-        )
-        texture = texture + stripes[..., None] * rng.uniform(5, 50, 3).astype(np.float32)
-    result: np.ndarray = np.clip(texture, 0, 255).astype(np.uint8)
-    return result
-
-
-def _shape(side: int, rng: np.random.Generator) -> np.ndarray:
-    """One shape, antialiased, 0..255: uint8 [side, side]."""
-    canvas = np.zeros((side, side), np.uint8)
-    centre = rng.uniform(0, side, 2)
-    radius = float(np.exp(rng.uniform(np.log(12), np.log(side / 2.5))))
-    kind = rng.choice(["blob", "polygon", "ellipse", "ring", "stroke", "text"], p=[0.3, 0.2, 0.2, 0.1, 0.12, 0.08])
-    at = (int(centre[0]), int(centre[1]))
-    if kind in ("blob", "polygon"):
-        corners = int(rng.integers(3, 8)) if kind == "polygon" else 48
-        angles = np.sort(rng.uniform(0, 2 * np.pi, corners)) if kind == "polygon" else np.linspace(0, 2 * np.pi, 48)
-        reach = np.full(corners, 1.0)
-        for wave in range(2, 6):
-            reach += rng.normal(0, 0.35 / wave) * np.cos(wave * angles + rng.uniform(0, 6.3))
-        ring = centre + radius * np.maximum(reach, 0.15)[:, None] * np.stack([np.cos(angles), np.sin(angles)], 1)
-        cv2.fillPoly(canvas, [np.rint(ring * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
-    elif kind in ("ellipse", "ring"):
-        axes = (int(radius) + 1, int(radius * rng.uniform(0.3, 1)) + 1)
-        thickness = -1 if kind == "ellipse" else int(max(2, radius * rng.uniform(0.1, 0.4)))
-        cv2.ellipse(canvas, at, axes, rng.uniform(0, 180), 0, 360, 255, thickness, cv2.LINE_AA)
-    elif kind == "stroke":
-        walk = centre + np.cumsum(rng.normal(0, radius / 4, (12, 2)), axis=0)
-        cv2.polylines(canvas, [np.rint(walk).astype(np.int32)], False, 255, int(rng.integers(2, 10)), cv2.LINE_AA)
-    else:
-        letters = "".join(chr(int(c)) for c in rng.integers(48, 91, int(rng.integers(1, 4))))
-        scale = radius / 30 + 0.5
-        start = (int(centre[0] - radius), int(centre[1]))
-        cv2.putText(canvas, letters, start, cv2.FONT_HERSHEY_DUPLEX, scale, 255, max(2, int(scale * 3)), cv2.LINE_AA)
-    return canvas
+def _hidden(mask: np.ndarray, window: tuple[slice, slice], covered: np.ndarray) -> np.ndarray:
+    """A copy of a mask without what is covered within a window."""
+    mask = mask.copy()
+    mask[window][covered] = 0
+    return mask

@@ -105,7 +105,8 @@ async def _answer(server: Server, message: Live) -> dict[str, Any]:
     image = await server.encoded(message.picture, entry.name)
 
     def ask() -> list[dict[str, Any]]:
-        ((masks, ids),) = server.questions.ask(image, message.picture, [message])
+        # One look: the pointer does not wait for a part of the picture to be encoded. A click looks twice.
+        ((masks, ids),) = server.questions.ask(image, message.picture, [message], second_look=False)
         # Each mask of a large picture takes a while to write down.
         return [mask_json(masks, row, identity) for row, identity in enumerate(ids[:1] if message.best else ids)]
 

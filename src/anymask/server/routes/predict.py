@@ -30,7 +30,7 @@ async def predict(request: Request, identity: str, asked: Predict) -> Response:
     kind = accepted(request.headers.get("accept", ""))
 
     def answers() -> Response | list[dict[str, object]]:
-        found = server.questions.ask(image, identity, asked.prompts, asked.multimask)
+        found = server.questions.ask(image, identity, asked.prompts, asked.multimask, asked.second_look)
         if kind is not None:
             masks = best_of_each(found)
             if any(one.name for one in asked.prompts):
