@@ -194,6 +194,8 @@ def test_corrections_click_on_the_error_with_its_label():
     corrected = correct(prompts, logits, target, torch.ones_like(target), generator)
     assert corrected.labels[:, -1].tolist() == [1, 0]
     cells = (corrected.coords[:, -1] / 4).long()
+    alone = correct(prompts, logits, target, torch.ones_like(target), generator, mask_alone=1.0)
+    assert alone.labels[:, -1].tolist() == [-1, -1] and alone.has_mask.tolist() == [1, 1]
     assert target[0, cells[0, 1], cells[0, 0]] == 1
     assert target[1, cells[1, 1], cells[1, 0]] == 0
 

@@ -42,6 +42,7 @@ class Recipe:
     prompts: int = 3  # masks a picture
     rounds: tuple[float, ...] = (0.5, 0.3, 0.2)  # chance of 1, 2, 3 rounds of prompting
     corrected: int = 2  # of a picture's masks that go on to the next round
+    mask_alone: float = 0.15  # of the corrections that are no click, only the mask given back
     box_share: float = 0.5
     subject_weight: float = 4.0
     learning_rate: float = 1.2e-3
@@ -192,7 +193,7 @@ class Trainer:
             before = Prompts(
                 prompts.coords[chosen], prompts.labels[chosen], prompts.mask[chosen], prompts.has_mask[chosen]
             )
-            prompts = correct(before, previous[chosen], target, weight, self.generator)
+            prompts = correct(before, previous[chosen], target, weight, self.generator, self.recipe.mask_alone)
             logits = self._predict(features, owner, prompts)
             loss = loss + 0.5 * self._prompt_loss(logits, prompts, target, weight, "corrected")
         if bool(batch.has_subject.any()):

@@ -33,11 +33,19 @@ def first_prompts(clicks: Tensor, boxes: Tensor, grid: int, box_share: float, ge
     return Prompts(coords, labels, clicks.new_zeros(count, grid, grid), clicks.new_zeros(count))
 
 
-def correct(prompts: Prompts, logits: Tensor, target: Tensor, weight: Tensor, generator: torch.Generator) -> Prompts:
+def correct(
+    prompts: Prompts,
+    logits: Tensor,
+    target: Tensor,
+    weight: Tensor,
+    generator: torch.Generator,
+    mask_alone: float = 0.0,
+) -> Prompts:
     """Add one click in the wrong area, inner places first, and hand the prediction back as the mask (nine times of
     ten).
 
-    logits, target and weight are Nxgxg. Where nothing is wrong the click falls anywhere inside the mask.
+    logits, target and weight are Nxgxg. Where nothing is wrong the click falls anywhere inside the mask. A share
+    `mask_alone` gets its own answer back and no click, to be looked over.
     """
     missed = ((target > 0.5) & (logits <= 0)).float() * weight
     extra = ((target <= 0.5) & (logits > 0)).float() * weight
@@ -51,7 +59,9 @@ def correct(prompts: Prompts, logits: Tensor, target: Tensor, weight: Tensor, ge
     cell = torch.cat([flat % grid, flat // grid], dim=1).float()
     jitter = torch.rand(cell.shape, generator=generator).to(cell.device)
     click = (cell + jitter) * MASK_STRIDE
-    keep = (torch.rand(len(flat), generator=generator) < 0.9).float().to(target.device)
+    alone = (torch.rand(len(flat), generator=generator) < mask_alone).to(target.device)
+    label = label.masked_fill(alone[:, None], -1.0)
+    keep = ((torch.rand(len(flat), generator=generator) < 0.9).to(target.device) | alone).float()
     return Prompts(
         torch.cat([prompts.coords, click[:, None]], dim=1),
         torch.cat([prompts.labels, label], dim=1),
