@@ -322,6 +322,31 @@ def test_a_run_can_start_from_the_shipped_weights(tmp_path):
         trainer.start_from(tmp_path / "sam.pth")
 
 
+def test_folded_weights_are_normalised_again_without_a_change(data):
+    from anymask.catalog import find
+    from anymask.training.loader import BatchLoader
+
+    trainer = Trainer(SMALL)
+    trainer.start_from(find("pocket").path / "weights.safetensors")
+    batch = next(iter(BatchLoader(SceneSource.from_folders([data], {}), 2, 0, 128, 4, workers=0)))
+    picture = batch.image.float()
+    encoder = trainer.network.encoder
+    with torch.no_grad():
+        before = encoder.eval()(picture)[0]
+        broken = encoder.train()(picture)[0]  # by the batch's own mean and variance
+    trainer = Trainer(SMALL)
+    trainer.start_from(find("pocket").path / "weights.safetensors")
+    trainer._unfold(batch)
+    encoder = trainer.network.encoder
+    with torch.no_grad():
+        after = encoder.eval()(picture)[0]
+        trained = encoder.train()(picture)[0]
+    assert (after - before).square().mean() < 0.01 * before.var()
+    assert (trained - before).square().mean() < 0.05 * before.var() < (broken - before).square().mean()
+    trainer.train_step(batch)
+    assert trainer.step == 1
+
+
 def test_calibration_undoes_a_shift_and_a_veil(data):
     """A model whose logits are right but faint and too low gets a positive bias and a gain."""
     from anymask.formats.sa1b import read_folder

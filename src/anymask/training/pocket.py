@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from anymask.errors import WeightsError
 from anymask.networks.pocket import Pocket
+from anymask.networks.pocket_encoder import ConvNorm
 from anymask.runtime.checkpoint import read_state_dict
 from anymask.training.loader import Batch, BatchLoader
 from anymask.training.losses import intersection_over_union, mask_loss, subject_loss
@@ -97,6 +99,7 @@ class Trainer:
         self.pictures = 0
         self.seconds = 0.0
         self._running: dict[str, float] = defaultdict(float)
+        self._folded: list[ConvNorm] = []  # layers whose normalisation is still to be measured
 
     # -- the run ------------------------------------------------------------------------------------------------
 
@@ -154,6 +157,8 @@ class Trainer:
 
     def train_step(self, batch: Batch) -> None:
         """One update of the network and of its average."""
+        if self._folded:
+            self._unfold(batch)
         self.network.train()
         for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
             group["lr"] = self._learning_rate()
@@ -168,6 +173,26 @@ class Trainer:
         self.step += 1
         self.pictures += len(batch.image)
         self._update_average()
+
+    @torch.no_grad()
+    def _unfold(self, batch: Batch) -> None:
+        """Give layers that were folded a normalisation again, measured on a batch, which leaves what they compute."""
+
+        def measure(norm: nn.BatchNorm2d, output: Tensor) -> None:
+            variance, mean = torch.var_mean(output.float(), dim=(0, 2, 3))
+            norm.running_mean, norm.running_var = mean, variance
+            norm.weight.copy_((variance + norm.eps).sqrt())
+            norm.bias.add_(mean)
+
+        running, self._running = self._running, defaultdict(float)
+        hooks = [_once(layer, measure) for layer in self._folded]
+        with torch.autocast(self.device.type, torch.bfloat16):
+            self.network.eval()
+            self._loss(batch)
+        for hook in hooks:
+            hook.remove()
+        self._running, self._folded = running, []
+        self.average.load_state_dict(self.network.state_dict())
 
     def _loss(self, batch: Batch) -> Tensor:
         images, masks_each = batch.targets.shape[:2]
@@ -287,10 +312,16 @@ class Trainer:
         Raises WeightsError when they cannot be read or are another network's.
         """
         try:
-            self.network.load_folded({name: t.float() for name, t in read_state_dict(weights).items()}, partly=True)
+            tensors = {name: tensor.float() for name, tensor in read_state_dict(weights).items()}
+            self.network.load_folded(tensors, partly=True)
         except ValueError as error:
             raise WeightsError(f"{weights} does not fit pocket: {error}.") from error
         self.average.load_state_dict(self.network.state_dict())
+        self._folded = [
+            layer
+            for name, layer in self.network.named_modules()
+            if isinstance(layer, ConvNorm) and f"{name}.0.weight" in tensors and f"{name}.1.running_var" not in tensors
+        ]
 
     def load(self, path: Path) -> None:
         """Go on from a checkpoint. Raises WeightsError when it is missing or of another network."""
@@ -305,3 +336,14 @@ class Trainer:
         self.generator.set_state(state["generator"].cpu())
         self.step, self.pictures, self.seconds = state["step"], state["pictures"], state["seconds"]
         self._running = defaultdict(float, state["running"])
+
+
+def _once(layer: ConvNorm, measure: Callable[[nn.BatchNorm2d, Tensor], None]) -> RemovableHandle:
+    """Call `measure` with the first output of a layer's convolution, before it is normalised."""
+
+    def hook(module: nn.Module, inputs: Any, output: Tensor) -> None:
+        handle.remove()
+        measure(layer.norm, output)
+
+    handle = layer[0].register_forward_hook(hook)
+    return handle
