@@ -49,7 +49,7 @@ class Views:
 
     def __init__(self) -> None:
         self._views: OrderedDict[Box, EncodedImage] = OrderedDict()
-        self._answers: deque[Masks] = deque(maxlen=KEPT_ANSWERS)
+        self._answers: deque[tuple[np.ndarray, Placement]] = deque(maxlen=KEPT_ANSWERS)
         self._lock = Lock()
 
     def at(self, box: Box, thing: np.ndarray, look: Callable[[Box], EncodedImage]) -> EncodedImage:
@@ -67,18 +67,18 @@ class Views:
         return view
 
     def remember(self, answer: Masks) -> None:
-        """Keep an answer's logits and where they lie, so that `placement_of` knows them."""
+        """Keep an answer's logits and where they lie, so that `placement_of` knows them; not the masks made of them,
+        which are as large as the picture."""
         with self._lock:
-            self._answers.append(answer)
+            self._answers.append((answer.logits, answer.placements[0]))
 
     def placement_of(self, logits: np.ndarray) -> Placement | None:
         """Where logits `[h, w]` of an earlier answer lie; None for those of the whole picture, or of somewhere else."""
         with self._lock:
             answers = list(self._answers)
-        for answer in reversed(answers):
-            for row, placement in zip(answer.logits, answer.placements, strict=True):
-                if row.shape == logits.shape and np.array_equal(row, logits):
-                    return placement
+        for maps, placement in reversed(answers):
+            if any(np.array_equal(one, logits) for one in maps):
+                return placement
         return None
 
 

@@ -304,7 +304,9 @@ class EncodedImage:
         """
         corners = np.zeros((0, 2)) if prompt.box is None else prompt.box.reshape(2, 2)
         x0, y0, x1, y1 = self.placement.crop
-        seen = ((prompt.points >= (x0, y0)) & (prompt.points <= (x1, y1))).all(axis=1)
+        # A click on the background that a closer view does not show has nothing to say there.
+        inside = ((prompt.points >= (x0, y0)) & (prompt.points <= (x1, y1))).all(axis=1)
+        seen = inside | (prompt.labels == 1)
         most = self.segmenter.spec.prompts.max_points
         clicks = len(prompt.points) if most is None else max(0, most - len(corners))
         coords = np.concatenate([prompt.points[seen][:clicks], corners])

@@ -57,6 +57,14 @@ def evaluate(
     ] = None,
     min_area: Annotated[int, typer.Option("--min-area", min=1, help="Leave out objects of fewer pixels.")] = 400,
     seed: Annotated[int, typer.Option("--seed", help="Decides which are taken.")] = 0,
+    second_look: Annotated[
+        bool | None,
+        typer.Option(
+            "--second-look/--one-look",
+            help="prompts: whether small things are looked at twice; by default as the model does.",
+            show_default=False,
+        ),
+    ] = None,
     masks: Annotated[
         Path | None, typer.Option("--masks", help="matte: a folder of grey masks NAME.png, in place of JSON files.")
     ] = None,
@@ -85,7 +93,7 @@ def evaluate(
         plots.mkdir(parents=True, exist_ok=True)
     loaded = (model, device, precision, weights)
     if task == "prompts":
-        figures = _prompts(folder, loaded, 300 if limit is None else limit, min_area, seed, plots)
+        figures = _prompts(folder, loaded, 300 if limit is None else limit, min_area, seed, second_look, plots)
     elif task == "matte":
         figures = _mattes(folder, loaded, limit, seed, masks, refine, preprocessing, plots)
     elif task == "edges":
@@ -96,12 +104,26 @@ def evaluate(
 
 
 def _prompts(
-    folder: Path, loaded: Loaded, limit: int, min_area: int, seed: int, plots: Path | None
+    folder: Path,
+    loaded: Loaded,
+    limit: int,
+    min_area: int,
+    seed: int,
+    second_look: bool | None,
+    plots: Path | None,
 ) -> dict[str, object]:
     from anymask.evaluation.protocol import evaluate as measure
 
     with progress("Evaluating") as advance:
-        result = measure(folder, *loaded, limit=limit, min_area=min_area, seed=seed, on_progress=advance)
+        result = measure(
+            folder,
+            *loaded,
+            limit=limit,
+            min_area=min_area,
+            seed=seed,
+            second_look=second_look,
+            on_progress=advance,
+        )
     _table(
         ("prompt", "mean IoU", "objects"),
         [(kind, f"{value:.3f}", str(result.counts[kind])) for kind, value in result.rows.items()],

@@ -82,6 +82,7 @@ def evaluate(
     limit: int | None = 300,
     min_area: int = 400,
     seed: int = 0,
+    second_look: bool | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> EvaluationResult:
     """Prompt a model for labelled objects as a user would and compare.
@@ -92,6 +93,7 @@ def evaluate(
         limit: objects drawn at random for the prompts; None for all. Every subject of the folder counts.
         min_area: objects of fewer pixels are passed over.
         seed: of the drawing.
+        second_look: as for `EncodedImage.predict`.
         on_progress: called with the pictures done and their number.
 
     Raises FormatError for a folder without such files or without a large enough object, and what `Segmenter` raises.
@@ -107,7 +109,9 @@ def evaluate(
     for done, (index, record) in enumerate(enumerate(records)):
         if index in chosen:
             image = segmenter.encode(record.path)
-            objects += [_prompted(image, record.path, record.annotations[each].rle) for each in chosen[index]]
+            objects += [
+                _prompted(image, record.path, record.annotations[each].rle, second_look) for each in chosen[index]
+            ]
         if record.subject is not None and remover is not None:
             subjects.append(_subject(remover, record))
         if on_progress is not None:
@@ -150,13 +154,13 @@ def box_of(mask: np.ndarray) -> tuple[int, int, int, int]:
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
-def _prompted(image: EncodedImage, path: Path, label: rle.RLE) -> ObjectResult:
+def _prompted(image: EncodedImage, path: Path, label: rle.RLE, second_look: bool | None) -> ObjectResult:
     truth = rle.decode(label)
     box, click = box_of(truth), centre_of(truth)
-    boxed = image.predict(box=box)
+    boxed = image.predict(box=box, second_look=second_look)
     ious = {"box": intersection_over_union(boxed.array[0], truth)}
     points, labels = [click], [1]
-    candidates = image.predict(points=points)
+    candidates = image.predict(points=points, second_look=second_look)
     each = [intersection_over_union(mask, truth) for mask in candidates.array]
     best = int(candidates.scores.argmax())
     ious["1 click"], ious["1 click, chosen"] = max(each), each[best]
@@ -166,7 +170,8 @@ def _prompted(image: EncodedImage, path: Path, label: rle.RLE) -> ObjectResult:
         if correction is not None:
             points.append(correction[0])
             labels.append(correction[1])
-            current = image.predict(points=points, labels=labels, mask=current.logits[0], multimask=False)
+            previous = current.logits[0]
+            current = image.predict(points, labels, mask=previous, multimask=False, second_look=second_look)
         if count in CLICKS:
             ious[f"{count} clicks"] = intersection_over_union(current.array[0], truth)
     predicted = {"box": boxed[0].rles()[0], "1 click, chosen": chosen.rles()[0]}
