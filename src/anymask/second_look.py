@@ -75,8 +75,8 @@ class Views:
     def placement_of(self, logits: np.ndarray) -> Placement | None:
         """Where logits `[h, w]` of an earlier answer lie; None for those of the whole picture, or of somewhere else."""
         with self._lock:
-            answers = list(self._answers)
-        for maps, placement in reversed(answers):
+            newest_first = list(self._answers)[::-1]
+        for maps, placement in newest_first:
             if any(np.array_equal(one, logits) for one in maps):
                 return placement
         return None

@@ -40,14 +40,14 @@ class Recipe:
     """All that decides a training run apart from the data."""
 
     minutes: float = 100.0
-    stages: tuple[Stage, ...] = (Stage(0.5, 192, 32), Stage(0.75, 256, 24), Stage(0.92, 384, 12), Stage(1.0, 512, 8))
+    stages: tuple[Stage, ...] = (Stage(0.35, 192, 32), Stage(0.65, 256, 24), Stage(0.88, 384, 12), Stage(1.0, 512, 8))
     prompts: int = 3  # masks a picture
     rounds: tuple[float, ...] = (0.5, 0.3, 0.2)  # chance of 1, 2, 3 rounds of prompting
     corrected: int = 2  # of a picture's masks that go on to the next round
     mask_alone: float = 0.15  # of the corrections that are no click, only the mask given back
     box_share: float = 0.5
     subject_weight: float = 4.0
-    learning_rate: float = 1.2e-3
+    learning_rate: float = 1.0e-3
     weight_decay: float = 0.05
     clip: float = 1.0
     ema: float = 0.998

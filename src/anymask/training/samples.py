@@ -10,7 +10,7 @@ import numpy as np
 MASK_STRIDE = 4
 PADDING = (124, 116, 104)  # the mean colour, as at inference
 ROLE_WEIGHT = {"object": 1.0, "part": 0.6, "stuff": 0.25}
-CLOSE_SHARE = 0.6  # of samples that are a close look at one of the masks
+CLOSE_SHARE = 0.5  # of samples that are a close look at one of the masks
 MOST_ENLARGED = 4.0  # input pixels a pixel of the picture
 
 
@@ -104,7 +104,7 @@ def _placement(
 ) -> tuple[np.ndarray, tuple[float, float]]:
     """A 2x3 matrix from scene to input (pixel edges, not centres) and the picture's extent there.
 
-    Four times of ten the whole picture as at inference, now and then smaller; otherwise a close look at the mask
+    Five times of ten the whole picture as at inference, now and then smaller; otherwise a close look at the mask
     `focus`, as at inference too: the crop is as long as 1.2 to 6 times the mask's box.
     """
     height, width = scene.image.shape[:2]

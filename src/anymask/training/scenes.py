@@ -33,7 +33,7 @@ class SceneSource:
     cutouts: Sequence[Path] = ()
     set_weights: dict[str, float] = field(default_factory=dict)
     whole_sets: Sequence[str] = ()
-    composite_share: float = 0.3
+    composite_share: float = 0.35
     generated_share: float = 0.2
 
     def __post_init__(self) -> None:
