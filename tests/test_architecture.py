@@ -35,6 +35,7 @@ LAYERS = (
         "compositing",
         "embeddings",
         "everything",
+        "everything_closer",
         "everything_options",
         "finishing",
         "folders",

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 import anymask
 from anymask.catalog import SecondLook, find
+from anymask.everything import everything_in_steps, generate
+from anymask.everything_options import Options
 from anymask.placement import Placement
 from anymask.second_look import closer_view
 from anymask.segmenter import EncodedImage, Segmenter
@@ -162,6 +164,60 @@ def test_without_the_picture_there_is_one_look(scene):
     image = segmenter.encode(scene)
     bare = EncodedImage(segmenter, image.placement, image.features)
     assert bare.predict(box=(86, 86, 114, 114), second_look=True).placements[0].crop == (0, 0, 640, 480)
+
+
+FIND = {"points_per_side": 24, "pred_iou_thresh": 0, "stability_score_thresh": 0}
+
+
+def test_everything_shows_small_things_more_finely(scene):
+    engine = SeesRed(SecondLook(below=0.3, around=3.0))
+    image = Segmenter.over(engine).encode(scene)
+    once = image.everything(**FIND)
+    assert len(engine.encoded) == 1
+    twice = image.everything(**FIND, second_look=True)
+    assert 2 <= len(engine.encoded) <= 1 + 20 and len(engine.masks) == 2  # the two small ones, with their masks
+    assert len(once) == len(twice) == 3
+    for centre, radius in (((100, 100), 12), ((140, 110), 11)):
+        truth = disc(centre, radius)
+        before, after = (max(iou(mask, truth) for mask in found.array) for found in (once, twice))
+        assert after > before and after > 0.93
+    large = disc((450, 300), 120)
+    assert max(iou(mask, large) for mask in twice.array) == max(iou(mask, large) for mask in once.array)
+    crops = {tuple(crop) for crop in twice.extra["crop_box"].tolist()}
+    assert (0, 0, 640, 480) in crops and len(crops) == 2  # both small ones in one view
+
+
+def test_a_closer_view_that_shows_something_else_changes_nothing(scene):
+    class Contrary(SeesRed):
+        def decode(self, embedding, coords, labels, mask=None):
+            logits, scores = super().decode(embedding, coords, labels, mask)
+            return (logits, scores) if mask is None else (-logits, scores)
+
+    image = Segmenter.over(Contrary(SecondLook(below=0.3))).encode(scene)
+    once, twice = image.everything(**FIND), image.everything(**FIND, second_look=True)
+    assert once.rles() == twice.rles() and once.scores.tolist() == twice.scores.tolist()
+
+
+def test_in_steps_closer_masks_take_the_place_of_what_was_shown(scene):
+    image = Segmenter.over(SeesRed(SecondLook(below=0.3))).encode(scene)
+    shown = {}
+    for step in everything_in_steps(image, **FIND, second_look=True):
+        shown.update(step.found)
+        for number in step.dropped:
+            del shown[number]
+    expected = image.everything(**FIND, second_look=True)
+    assert sorted(mask.rles()[0]["counts"] for mask in shown.values()) == sorted(
+        one["counts"] for one in expected.rles()
+    )
+
+
+def test_everything_cannot_look_closer_without_the_picture(scene, tmp_path):
+    segmenter = Segmenter.over(SeesRed(SecondLook(below=0.3)))
+    segmenter.encode(scene).save(tmp_path / "seen")
+    with pytest.raises(anymask.ImageError, match="picture itself"):
+        EncodedImage.load(tmp_path / "seen", segmenter).everything(**FIND, second_look=True)
+    with pytest.raises(anymask.PromptError, match="second look"):
+        generate(segmenter.encode(scene), Options(second_look=True))
 
 
 @settings(max_examples=200)

@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from anymask import rle
+from anymask.catalog import SecondLook
+from anymask.errors import PromptError
+from anymask.everything_closer import Closer, Small, look_closer
 from anymask.everything_options import Options
 from anymask.grids import crop_boxes
 from anymask.masks import Masks, non_maximum_suppression, stability
@@ -32,6 +35,7 @@ EDGE_TOLERANCE = 20.0
 """A mask whose box comes this near to the edge of its crop, in pixels, is taken to be cut off there."""
 
 Progress = Callable[[int, int], None]
+LookCloser = Callable[[Sequence[Small]], list[Closer | None]]
 
 
 class PointModel(Protocol):
@@ -97,8 +101,10 @@ def everything(image: EncodedImage, *, on_progress: Progress | None = None, **op
 
     Raises:
         PromptError: an option is out of its range.
+        ImageError: crops or closer views are wanted, and the image was loaded without its picture.
     """
-    return generate(image, _said(image, options), on_progress)
+    said = _said(image, options)
+    return _to_the_end(_steps(image, said, False, _closer(image, said)), on_progress)
 
 
 def everything_in_steps(image: EncodedImage, **options: Any) -> Search:
@@ -107,7 +113,8 @@ def everything_in_steps(image: EncodedImage, **options: Any) -> Search:
     Yields a `Step` at the start, after every batch and at the end, when what leads is just the result; closing the
     generator ends the search. Returns the masks that `everything` does, and their numbers. Raises PromptError at once.
     """
-    return _steps(image, _said(image, options), numbered=True)
+    said = _said(image, options)
+    return _steps(image, said, True, _closer(image, said))
 
 
 def _said(image: EncodedImage, options: dict[str, Any]) -> Options:
@@ -119,8 +126,14 @@ def _said(image: EncodedImage, options: dict[str, Any]) -> Options:
 
 
 def generate(image: PointModel, options: Options, on_progress: Progress | None = None) -> Masks:
-    """The same for anything that answers points, with all options said."""
-    steps = _steps(image, options, numbered=False)
+    """The same for anything that answers points, with all options said. Raises PromptError for a second look, which
+    takes more than points."""
+    if options.second_look:
+        raise PromptError("A second look needs a picture encoded by a Segmenter.")
+    return _to_the_end(_steps(image, options, numbered=False), on_progress)
+
+
+def _to_the_end(steps: Search, on_progress: Progress | None) -> Masks:
     while True:
         try:
             step = next(steps)
@@ -131,7 +144,14 @@ def generate(image: PointModel, options: Options, on_progress: Progress | None =
             on_progress(step.done, step.total)
 
 
-def _steps(image: PointModel, options: Options, numbered: bool) -> Search:
+def _closer(image: EncodedImage, options: Options) -> LookCloser | None:
+    if not options.second_look:
+        return None
+    rules = image.segmenter.spec.second_look or SecondLook()
+    return lambda found: look_closer(image, found, rules)
+
+
+def _steps(image: PointModel, options: Options, numbered: bool, closer: LookCloser | None = None) -> Search:
     """The search; only what is `numbered` tells of masks before the end, which takes making them."""
     height, width = image.placement.height, image.placement.width
     crops = crop_boxes(height, width, options.crop_n_layers, options.crop_overlap_ratio)
@@ -158,6 +178,9 @@ def _steps(image: PointModel, options: Options, numbered: bool) -> Search:
     if len(crops) > 1:
         areas = [candidate.placement.crop_height * candidate.placement.crop_width for candidate in found]
         found = _suppress(found, 1 / np.array(areas), options.crop_nms_thresh)
+    if closer is not None:
+        closely = list(_seen_closer(found, image.placement, closer, options, numbers))
+        found = found if closely == found else _suppress_by_score(closely, options)
 
     masks, order = _as_masks(found, shape, image.placement), [candidate.number for candidate in found]
     if options.min_mask_region_area > 0:
@@ -168,6 +191,27 @@ def _steps(image: PointModel, options: Options, numbered: bool) -> Search:
         fresh = {number: masks[row] for row, number in enumerate(order) if number not in shown}
         yield Step(done, total, fresh, tuple(sorted(shown.difference(order))))
     return masks, order
+
+
+def _seen_closer(
+    found: list[_Candidate], whole: Placement, closer: LookCloser, options: Options, numbers: Iterator[int]
+) -> Iterator[_Candidate]:
+    """The candidates; those that were found in the whole picture and are small, as closer views show them."""
+    asked = [one for one in found if one.placement == whole and one.logits is not None]
+    answers = closer([Small(one.logits, one.box, one.point) for one in asked if one.logits is not None])
+    again = dict(zip(map(id, asked), answers, strict=True))
+    for one in found:
+        answer = again.get(id(one))
+        measured = None
+        if answer is not None:
+            measured = _measure(answer.logits, answer.placement, options.stability_score_offset)
+        if answer is None or measured is None or measured[0] < options.stability_score_thresh:
+            yield one
+            continue
+        steady, box = measured
+        yield _Candidate(
+            answer.logits, one.token, one.point, answer.score, steady, box, answer.placement, next(numbers)
+        )
 
 
 def _news(leading: Iterable[_Candidate], shown: set[int]) -> tuple[dict[int, Masks], tuple[int, ...]]:

@@ -31,6 +31,8 @@ class Options:
         point_grids: instead of `points_per_side`, a grid for the picture and one for each layer: `[K, 2]`, x and y in 0
             to 1.
         min_mask_region_area: holes and islands of fewer pixels are removed from masks, and what then is found twice.
+        second_look: ask for small masks once more in closer views of the picture, where they are finer; not SAM's (see
+            `everything_closer`). Takes up to twenty encodings more.
 
     Raises:
         PromptError: a value is out of its range.
@@ -48,6 +50,7 @@ class Options:
     crop_n_points_downscale_factor: int = 1
     point_grids: Sequence[np.ndarray] | None = None
     min_mask_region_area: float = 0
+    second_look: bool = False
 
     def __post_init__(self) -> None:
         for name in ("points_per_batch", "crop_n_points_downscale_factor"):

@@ -24,9 +24,11 @@ EXAMPLES = """\
   anymask evaluate BSDS500/val/ --task edges
 
   anymask evaluate DAVIS/ --task frames
+
+  anymask evaluate photos/ --task everything --second-look
 """
 
-TASKS = ("prompts", "matte", "edges", "frames")
+TASKS = ("prompts", "matte", "edges", "frames", "everything")
 Loaded = tuple[str, str, str, Path | None]  # model, device, precision, weights
 
 
@@ -44,7 +46,8 @@ def evaluate(
         typer.Option(
             "--task",
             help="prompts: boxes, clicks and the subject; matte: the subject's alpha; edges: boundaries out of all "
-            "masks, by the Berkeley benchmark; frames: the main object of clips' first frames, from its box.",
+            "masks, by the Berkeley benchmark; frames: the main object of clips' first frames, from its box; "
+            "everything: how many of the labelled objects a search finds.",
         ),
     ] = "prompts",
     model: Model = "pocket",
@@ -61,7 +64,7 @@ def evaluate(
         bool | None,
         typer.Option(
             "--second-look/--one-look",
-            help="prompts: whether small things are looked at twice; by default as the model does.",
+            help="prompts, everything: whether small things are looked at twice; by default as the model does.",
             show_default=False,
         ),
     ] = None,
@@ -86,7 +89,8 @@ def evaluate(
     frames: Annotated[int, typer.Option("--frames", min=1, help="frames: so many of each clip, evenly spread.")] = 1,
     json_path: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file, too.")] = None,
 ) -> None:
-    """How good a model is: mean IoU by kind of prompt, the measures of its mattes, the boundaries that it finds."""
+    """How good a model is: mean IoU by kind of prompt, the measures of its mattes, the boundaries and objects that it
+    finds."""
     if task not in TASKS:
         raise FormatError(f"A task is {', '.join(TASKS[:-1])} or {TASKS[-1]}, not {task!r}.")
     if plots is not None:
@@ -98,8 +102,10 @@ def evaluate(
         figures = _mattes(folder, loaded, limit, seed, masks, refine, preprocessing, plots)
     elif task == "edges":
         figures = _edges(folder, loaded, limit, seed, min_score, min_stability, weigh, plots)
-    else:
+    elif task == "frames":
         figures = _frames(folder, loaded, frames, plots)
+    else:
+        figures = _proposals(folder, loaded, limit, min_area, seed, second_look)
     _write(json_path, figures)
 
 
@@ -219,6 +225,34 @@ def _frames(folder: Path, loaded: Loaded, frames: int, plots: Path | None) -> di
 
         frame_sheet(result, plots / "frames.png")
         note(f"{plots}: frames.png")
+    return result.to_dict()
+
+
+def _proposals(
+    folder: Path, loaded: Loaded, limit: int | None, min_area: int, seed: int, second_look: bool | None
+) -> dict[str, object]:
+    from anymask.evaluation.proposals import evaluate_proposals
+    from anymask.segmenter import Segmenter
+
+    options = {} if second_look is None else {"second_look": second_look}
+    with progress("Evaluating") as advance:
+        result = evaluate_proposals(
+            folder,
+            Segmenter(*loaded),
+            options=options,
+            limit=limit,
+            min_area=min_area,
+            seed=seed,
+            on_progress=advance,
+        )
+    _table(
+        ("objects", "average recall", "mean best IoU", "number"),
+        [
+            (size, f"{recall:.3f}", f"{iou:.3f}", str(result.counts[size]))
+            for size, (recall, iou) in result.rows.items()
+        ],
+    )
+    note(f"{result.masks:.1f} masks a picture")
     return result.to_dict()
 
 

@@ -21,6 +21,8 @@ EXAMPLES = """\
   anymask everything photo.jpg -o masks.svg --points-per-side 16
 
   anymask everything *.jpg -o masks/ --format png --crop-n-layers 1
+
+  anymask everything photo.jpg --second-look
 """
 
 
@@ -79,6 +81,9 @@ def everything(
     min_mask_region_area: Annotated[
         float | None, _option("min-mask-region-area", "Fill holes and remove islands of fewer pixels.")
     ] = None,
+    second_look: Annotated[
+        bool | None, _option("second-look/--one-look", "Ask for small masks once more in closer views.")
+    ] = None,
 ) -> None:
     """Masks of [bold]everything[/bold] in a picture: SAM's automatic mask generation, with its option names.
 
@@ -96,6 +101,7 @@ def everything(
         "crop_overlap_ratio": crop_overlap_ratio,
         "crop_n_points_downscale_factor": crop_n_points_downscale_factor,
         "min_mask_region_area": min_mask_region_area,
+        "second_look": second_look,
     }
     options = {name: value for name, value in given.items() if value is not None}
     todo = plan(pictures, output, f".masks.{format.lstrip('.')}", recursive, overwrite)

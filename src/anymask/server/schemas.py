@@ -82,6 +82,7 @@ class Everything(Strict):
     crop_overlap_ratio: Annotated[float, Field(ge=0, lt=1)] | None = None
     crop_n_points_downscale_factor: int | None = None
     min_mask_region_area: float | None = None
+    second_look: bool | None = None
     polygons: bool = False
     stream: bool = True
 
