@@ -1,7 +1,7 @@
-"""pocket's learning curves from a training run's reports: python docs/make_curve.py RUN/curve.jsonl
+"""pocket's learning curves from the reports of training runs: python docs/make_curve.py RUN/curve.jsonl ...
 
-Keeps one report a minute in benchmarks/pocket_curve.jsonl and draws docs/images/pocket_curve.png from it; without an
-argument it draws what is kept.
+Adds them, one report a minute, as the next runs to benchmarks/pocket_curve.jsonl, and draws
+docs/images/pocket_curve.png from all that it holds; without an argument it only draws.
 """
 
 import itertools
@@ -26,9 +26,12 @@ NAMES = {
 
 
 def main() -> None:
-    if len(sys.argv) > 1:
-        KEPT.write_text("".join(json.dumps(row) + "\n" for row in thinned(Path(sys.argv[1]))))
-    draw([json.loads(line) for line in KEPT.read_text().splitlines()])
+    kept = [json.loads(line) for line in KEPT.read_text().splitlines()]
+    for path in sys.argv[1:]:
+        run = kept[-1]["run"] + 1
+        kept += [{"run": run, **row} for row in thinned(Path(path))]
+    KEPT.write_text("".join(json.dumps(row) + "\n" for row in kept))
+    draw(kept)
 
 
 def thinned(path: Path) -> list[dict[str, Any]]:
@@ -46,17 +49,26 @@ def thinned(path: Path) -> list[dict[str, Any]]:
 
 
 def draw(rows: list[dict[str, Any]]) -> None:
-    minutes = [row["minutes"] for row in rows]
-    figure, axes = plt.subplots(figsize=(8, 4.2), layout="constrained")
+    """All runs one after the other; the curves break where one ends."""
+    figure, axes = plt.subplots(figsize=(9, 4.2), layout="constrained")
+    colours = dict(zip(NAMES, plt.rcParams["axes.prop_cycle"].by_key()["color"], strict=False))
+    start = 0.0
+    for number, run in itertools.groupby(rows, lambda row: int(row["run"])):
+        reports = list(run)
+        minutes = [start + row["minutes"] for row in reports]
+        for name in NAMES:
+            axes.plot(minutes, [row["metrics"][name] for row in reports], color=colours[name])
+        axes.axvline(start, color="0.55", linewidth=0.9, zorder=0)
+        axes.annotate(f" run {number}", (start, 0.96), xycoords=("data", "axes fraction"), color="0.3", fontsize=8)
+        changes = [(at, row) for at, (before, row) in zip(minutes[1:], itertools.pairwise(reports), strict=True)
+                   if before["side"] != row["side"]]  # fmt: skip
+        for at, row in [(minutes[0], reports[0]), *changes]:
+            axes.axvline(at, color="0.85", linewidth=0.8, zorder=0)
+            axes.annotate(f" {row['side']} px", (at, 0.02), xycoords=("data", "axes fraction"), color="0.4", fontsize=8)
+        start = minutes[-1]
     for name, title in NAMES.items():
-        axes.plot(minutes, [row["metrics"][name] for row in rows], label=title)
-    changes = [row for before, row in itertools.pairwise(rows) if before["side"] != row["side"]]
-    for row in [rows[0], *changes]:
-        axes.axvline(row["minutes"], color="0.8", linewidth=0.8, zorder=0)
-        axes.annotate(
-            f" {row['side']} px", (row["minutes"], 0.02), xycoords=("data", "axes fraction"), color="0.4", fontsize=8
-        )
-    axes.set(xlabel="minutes of training", ylabel="IoU on training samples, running mean", xlim=(0, minutes[-1]))
+        axes.plot([], [], color=colours[name], label=title)
+    axes.set(xlabel="minutes of training", ylabel="IoU on training samples, running mean", xlim=(0, start))
     axes.grid(axis="y", color="0.92")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 0.08))

@@ -14,7 +14,8 @@ torch = pytest.importorskip("torch", reason="training needs the torch extra")
 
 from anymask.errors import WeightsError  # noqa: E402
 from anymask.networks.pocket import Pocket  # noqa: E402
-from anymask.networks.pocket_decoder import draw_canvas  # noqa: E402
+from anymask.networks.pocket_decoder import ScoreCorrection, draw_canvas  # noqa: E402
+from anymask.training.loader import SEEN_AGAIN_AFTER, _Stream  # noqa: E402
 from anymask.training.losses import dice_loss, focal_loss, intersection_over_union, subject_loss  # noqa: E402
 from anymask.training.muon import Muon, optimizers, orthogonal  # noqa: E402
 from anymask.training.pocket import Recipe, Stage, Trainer  # noqa: E402
@@ -86,6 +87,19 @@ def test_a_cut_subject_is_no_subject():
     assert {sample.has_subject for sample in samples} == {True, False}
 
 
+def test_the_recipe_says_how_scenes_are_mixed(data):
+    recipe = Recipe(composite_share=0.1, generated_share=0.0, close_share=1.0, set_weights={})
+    source = recipe.source([data])
+    assert (source.composite_share, source.generated_share, source.close_share) == (0.1, 0.0, 1.0)
+    rng = np.random.default_rng(0)
+    small = disc_scene(radius=24)
+    covered = {
+        share: np.mean([make_sample(small, 128, 1, rng, close_share=share).targets.mean() for _ in range(20)])
+        for share in (0.0, 1.0)
+    }
+    assert covered[1.0] > 3 * covered[0.0]
+
+
 def test_a_scene_without_a_usable_mask_gives_no_sample():
     scene = disc_scene()
     scene.masks = [np.zeros((240, 320), np.uint8)]
@@ -138,15 +152,20 @@ def test_muon_takes_directions_of_equal_length():
     torch.testing.assert_close(orthogonal(matrix.T), orthogonal(matrix).T, atol=0.05, rtol=0)
 
 
-def test_every_weight_is_trained_by_one_optimiser():
+@pytest.mark.parametrize("use_muon", [True, False])
+def test_every_weight_is_trained_by_one_optimiser(use_muon):
     network = Pocket()
     chosen = [
         weight
-        for optimizer in optimizers(network, 1e-3, 0.01)
+        for optimizer in optimizers(network, 1e-3, 0.01, use_muon)
         for group in optimizer.param_groups
         for weight in group["params"]
     ]
     assert sorted(map(id, chosen)) == sorted(map(id, network.parameters()))
+
+
+def test_muon_has_the_matrices():
+    network = Pocket()
     muon = optimizers(network, 1e-3, 0.01)[1].param_groups[0]["params"]
     assert all(weight.ndim > 1 for weight in muon)
     assert sum(weight.numel() for weight in muon) > 0.95 * sum(weight.numel() for weight in network.parameters())
@@ -220,6 +239,37 @@ def test_padding_points_change_nothing():
         padded = torch.cat([coords, torch.full((1, 2, 2), 50.0)], 1), torch.tensor([[1.0, -1.0, -1.0]])
         together, _ = network.decoder(*features, *padded, mask, given)
     torch.testing.assert_close(alone, together, atol=1e-4, rtol=1e-4)
+
+
+def test_scores_see_the_masks_and_masks_do_not_see_the_scores():
+    logits = torch.full((1, 2, 8, 8), -6.0)
+    logits[0, 0, 2:6, 2:6] = 6.0  # sure, sixteen cells
+    logits[0, 1, 2:6, 2:4] = 0.5  # in doubt, half of them
+    logits.requires_grad_()
+    correction = ScoreCorrection(2)
+    assert correction(logits).tolist() == [[0, 0]]
+    measures = correction.measure(logits)[0].detach().numpy()
+    certainty, stability, agreement, size = measures.T
+    np.testing.assert_allclose(size, [0.5, np.sqrt(8 / 64)], atol=1e-4)
+    np.testing.assert_allclose(agreement, [1, 0.5], atol=1e-3)
+    np.testing.assert_allclose(stability, [1, 0], atol=1e-3)
+    assert certainty[0] > 0.95 > 0.7 > certainty[1]
+    with torch.no_grad():
+        correction.slopes[:, 2] = 0.1
+        correction.offsets[1] = 0.2
+    corrected = correction(logits)
+    np.testing.assert_allclose(corrected[0].tolist(), [0.1, 0.25], atol=1e-3)
+    corrected.sum().backward()
+    assert logits.grad is None and correction.slopes.grad is not None
+
+
+def test_scenes_come_twice(data):
+    stream = _Stream(SceneSource.from_folders([data], {}), 1, 0, 64, 4)
+    scenes = stream._scenes(np.random.default_rng(0))
+    drawn = [next(scenes) for _ in range(3 * SEEN_AGAIN_AFTER)]  # kept, so that no two have one address
+    order = [id(scene) for scene in drawn]
+    assert len(set(order[: SEEN_AGAIN_AFTER + 1])) == SEEN_AGAIN_AFTER + 1
+    assert order[SEEN_AGAIN_AFTER + 1] == order[0] and max(map(order.count, order)) == 2
 
 
 def test_folding_keeps_the_function():

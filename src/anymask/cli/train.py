@@ -51,7 +51,7 @@ def pocket(
 ) -> None:
     """Train [bold]pocket[/bold] and export it as graphs that run without PyTorch.
 
-    The sample pictures of this repository are left out of the training wherever they turn up.
+    The originals in MS COCO of this repository's sample pictures are left out of the training wherever they turn up.
     """
     last = out / "last.pt"
     if last.exists() and not resume:
@@ -60,10 +60,9 @@ def pocket(
     from anymask.runtime.torch import is_available  # first, because it names the extra that is missing
     from anymask.training.export import export_pocket
     from anymask.training.pocket import Recipe, Trainer
-    from anymask.training.scenes import SceneSource
 
     recipe = Recipe(minutes=minutes)
-    source = SceneSource.from_folders(data, recipe.set_weights, recipe.held_out, recipe.whole_sets)
+    source = recipe.source(data)
     if device == "auto":
         device = "cuda" if is_available("cuda") else "cpu"
     trainer = Trainer(recipe, device)

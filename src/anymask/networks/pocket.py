@@ -21,6 +21,8 @@ from anymask.networks.parts import Parts
 from anymask.networks.pocket_decoder import PocketDecoder
 from anymask.networks.pocket_encoder import ConvNorm, PocketEncoder
 
+NEUTRAL = "decoder.score_correction."  # does nothing until it is trained; weights of before are whole without it
+
 
 class Pocket(nn.Module):
     """Encoder and decoder together, as trained and as stored."""
@@ -57,7 +59,7 @@ class Pocket(nn.Module):
             missing, unexpected = self.load_state_dict(own, strict=False)
         except RuntimeError as error:
             raise ValueError("tensors are of other shapes") from error
-        missing = [name for name in missing if ".1." not in name]
+        missing = [name for name in missing if ".1." not in name and not name.startswith(NEUTRAL)]
         if unexpected or (missing and not (partly and len(missing) < len(own) / 4)):
             raise ValueError(f"{len(missing)} tensors are missing and {len(unexpected)} do not belong there")
         for name, module in self.named_modules():

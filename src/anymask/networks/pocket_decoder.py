@@ -123,6 +123,39 @@ class NarrowBlock(nn.Module):
         return x + changed
 
 
+class ScoreCorrection(nn.Module):
+    """What can be read off the masks themselves of how good they are, added to the scores that the tokens give.
+
+    The token that predicts IoU has not seen the masks. Measured of each of a prompt's masks: how sure it is of itself
+    (the IoU of its probabilities with its own pixels), how stable (pixels above 1 in those above -1), how much it
+    agrees with mask 0, and how large it is; a line through these for each mask. Nothing flows back into the masks.
+    In: logits BxMxhxw. Out: BxM.
+    """
+
+    MEASURES = 4
+
+    def __init__(self, masks: int) -> None:
+        super().__init__()
+        self.slopes = nn.Parameter(torch.zeros(masks, self.MEASURES))
+        self.offsets = nn.Parameter(torch.zeros(masks))
+
+    def forward(self, logits: Tensor) -> Tensor:
+        return (self.measure(logits.detach().float()) * self.slopes).sum(-1) + self.offsets
+
+    @staticmethod
+    def measure(logits: Tensor) -> Tensor:
+        """BxMxhxw -> BxMx4, each in 0..1."""
+        least = 1e-5  # below one cell
+        probability, covered = logits.sigmoid(), (logits > 0).to(logits.dtype)
+        sure, size = (probability * covered).mean((-2, -1)), covered.mean((-2, -1))
+        certainty = sure / (probability.mean((-2, -1)) + size - sure + least)
+        wide = (logits > -1).to(logits.dtype).mean((-2, -1))
+        stability = (logits > 1).to(logits.dtype).mean((-2, -1)) / (wide + least)
+        common = (covered * covered[:, :1]).mean((-2, -1))
+        agreement = common / (size + size[:, :1] - common + least)
+        return torch.stack([certainty, stability, agreement, size.sqrt()], dim=-1)
+
+
 class PocketDecoder(nn.Module):
     """Features and a prompt to four scored masks, once per prompt.
 
@@ -153,6 +186,7 @@ class PocketDecoder(nn.Module):
         self.sharpen = nn.Conv2d(dim4, dim4, 3, padding=1)
         self.mask_mlps = nn.ModuleList([_mlp(dim, dim, dim4) for _ in range(4)])
         self.score_mlp = _mlp(dim, dim, 4)
+        self.score_correction = ScoreCorrection(4)
 
     def forward(
         self, embedding: Tensor, features8: Tensor, features4: Tensor, coords: Tensor, labels: Tensor,
@@ -185,7 +219,7 @@ class PocketDecoder(nn.Module):
         upscaled = upscaled + F.relu(self.sharpen(upscaled))
         weights = torch.stack([mlp(tokens[:, 1 + i]) for i, mlp in enumerate(self.mask_mlps)], dim=1)
         logits = (weights @ upscaled.flatten(2)).unflatten(2, (rows * 4, columns * 4))
-        return logits.float(), self.score_mlp(tokens[:, 0]).float()
+        return logits.float(), self.score_mlp(tokens[:, 0]).float() + self.score_correction(logits)
 
 
 def _grid(rows: int, columns: int, device: torch.device) -> Tensor:

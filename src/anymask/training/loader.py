@@ -1,6 +1,7 @@
 """Batches of training samples, made in worker processes while the network computes."""
 
 import multiprocessing
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,10 +12,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from anymask.training.augment import vary_look
-from anymask.training.samples import Sample, make_sample
+from anymask.training.samples import Sample, Scene, make_sample
 from anymask.training.scenes import SceneSource
 
 WORKERS = multiprocessing.get_context("spawn")  # a forked worker waits for ever on OpenCV's threads of the parent
+SEEN_AGAIN_AFTER = 24  # scenes
 
 
 @dataclass
@@ -59,15 +61,24 @@ class _Stream(IterableDataset[Batch]):
         cv2.setNumThreads(1)
         worker = get_worker_info()
         rng = np.random.default_rng([self.seed, 0 if worker is None else worker.id])
+        scenes = self._scenes(rng)
         while True:
             side, count = self.side.value, self.batch.value
             samples: list[Sample] = []
             while len(samples) < count:
-                scene = self.source.draw(rng)
-                sample = make_sample(scene, side, self.prompts, rng, vary_look)
+                sample = make_sample(next(scenes), side, self.prompts, rng, vary_look, self.source.close_share)
                 if sample is not None:
                     samples.append(sample)
             yield Batch.stack(samples)
+
+    def _scenes(self, rng: np.random.Generator) -> Iterator[Scene]:
+        """Scenes, each of them twice: drawing one costs four times what making a sample of it does."""
+        waiting: deque[Scene] = deque()
+        while True:
+            waiting.append(self.source.draw(rng))
+            yield waiting[-1]
+            if len(waiting) > SEEN_AGAIN_AFTER:
+                yield waiting.popleft()
 
 
 class BatchLoader:

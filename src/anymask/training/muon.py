@@ -57,9 +57,11 @@ def orthogonal(matrix: Tensor, rounds: int = 5) -> Tensor:
     return result
 
 
-def optimizers(network: nn.Module, lr: float, weight_decay: float) -> list[torch.optim.Optimizer]:
+def optimizers(
+    network: nn.Module, lr: float, weight_decay: float, use_muon: bool = True
+) -> list[torch.optim.Optimizer]:
     """Muon for the network's matrices and kernels; AdamW for biases, norms, embeddings, depthwise kernels and for the
-    layers that read pixels or drawn prompts, whose few inputs have scales of their own."""
+    layers that read pixels or drawn prompts, whose few inputs have scales of their own; or AdamW for all."""
     own = {
         id(weight)
         for name, module in network.named_modules()
@@ -70,9 +72,10 @@ def optimizers(network: nn.Module, lr: float, weight_decay: float) -> list[torch
     decayed: list[nn.Parameter] = []
     plain: list[nn.Parameter] = []
     for name, weight in network.named_parameters():
-        if weight.ndim > 1 and id(weight) not in own and name.split(".")[-1] == "weight":
+        if use_muon and weight.ndim > 1 and id(weight) not in own and name.split(".")[-1] == "weight":
             muon.append(weight)
         else:
             (decayed if weight.ndim > 1 else plain).append(weight)
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    return [torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98)), Muon(muon, lr, weight_decay=weight_decay)]
+    adam = torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98))
+    return [adam, Muon(muon, lr, weight_decay=weight_decay)] if muon else [adam]

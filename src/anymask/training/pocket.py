@@ -47,7 +47,7 @@ class Recipe:
     mask_alone: float = 0.15  # of the corrections that are no click, only the mask given back
     box_share: float = 0.5
     subject_weight: float = 4.0
-    learning_rate: float = 1.0e-3
+    learning_rate: float = 8e-4
     weight_decay: float = 0.05
     clip: float = 1.0
     ema: float = 0.998
@@ -67,7 +67,17 @@ class Recipe:
         }
     )
     whole_sets: tuple[str, ...] = ("pantry",)  # see SceneSource
+    composite_share: float = 0.35  # of pictures, as in SceneSource
+    generated_share: float = 0.2
+    close_share: float = 0.5
+    muon: bool = True  # for the matrices; else AdamW for all
     held_out: tuple[str, ...] = ("000000000030", "000000000471", "000000423617")  # stems: the package's sample pictures
+
+    def source(self, folders: Sequence[str | Path]) -> SceneSource:
+        """The scenes of these folders, as the recipe mixes them. Raises FormatError when one holds no labelled
+        pictures."""
+        shares = {name: getattr(self, name) for name in ("composite_share", "generated_share", "close_share")}
+        return SceneSource.from_folders(folders, self.set_weights, self.held_out, self.whole_sets, **shares)
 
 
 @dataclass(frozen=True)
@@ -93,7 +103,7 @@ class Trainer:
         self.network = Pocket().to(self.device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's types
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
-        self.optimizers = optimizers(self.network, recipe.learning_rate, recipe.weight_decay)
+        self.optimizers = optimizers(self.network, recipe.learning_rate, recipe.weight_decay, recipe.muon)
         self.generator = torch.Generator().manual_seed(recipe.seed)
         self.step = 0
         self.pictures = 0

@@ -10,7 +10,6 @@ import numpy as np
 MASK_STRIDE = 4
 PADDING = (124, 116, 104)  # the mean colour, as at inference
 ROLE_WEIGHT = {"object": 1.0, "part": 0.6, "stuff": 0.25}
-CLOSE_SHARE = 0.5  # of samples that are a close look at one of the masks
 MOST_ENLARGED = 4.0  # input pixels a pixel of the picture
 
 
@@ -42,12 +41,12 @@ class Sample:
 
 
 def make_sample(
-    scene: Scene, side: int, prompts: int, rng: np.random.Generator, look: Look | None = None
+    scene: Scene, side: int, prompts: int, rng: np.random.Generator, look: Look | None = None, close_share: float = 0.5
 ) -> Sample | None:
-    """Place the scene in a side x side input, change what it looks like, and choose `prompts` of its masks. None when
-    no mask is large enough there."""
+    """Place the scene in a side x side input, change what it looks like, and choose `prompts` of its masks; in
+    `close_share` of the cases it is a close look at one of them. None when no mask is large enough there."""
     order = _order(scene, rng)
-    matrix, size = _placement(scene, order[0] if order else None, side, rng)
+    matrix, size = _placement(scene, order[0] if order else None, side, rng, close_share)
     image = _warp(scene.image, matrix, (side, side), size, PADDING)
     if look is not None:
         seen = slice(0, max(1, int(size[1] + 0.5))), slice(0, max(1, int(size[0] + 0.5)))
@@ -100,18 +99,18 @@ def _order(scene: Scene, rng: np.random.Generator) -> list[int]:
 
 
 def _placement(
-    scene: Scene, focus: int | None, side: int, rng: np.random.Generator
+    scene: Scene, focus: int | None, side: int, rng: np.random.Generator, close_share: float
 ) -> tuple[np.ndarray, tuple[float, float]]:
     """A 2x3 matrix from scene to input (pixel edges, not centres) and the picture's extent there.
 
-    Five times of ten the whole picture as at inference, now and then smaller; otherwise a close look at the mask
-    `focus`, as at inference too: the crop is as long as 1.2 to 6 times the mask's box.
+    The whole picture as at inference, now and then smaller; or a close look at the mask `focus`, as at inference too:
+    the crop is as long as 1.2 to 6 times the mask's box.
     """
     height, width = scene.image.shape[:2]
     x0, y0, x1, y1 = 0.0, 0.0, float(width), float(height)
     shrink = 1.0
     box = cv2.boundingRect(scene.masks[focus]) if focus is not None else (0, 0, 0, 0)
-    if rng.random() < CLOSE_SHARE and min(box[2:]) > 0:
+    if rng.random() < close_share and min(box[2:]) > 0:
         length = max(max(box[2:]) * float(np.exp(rng.uniform(np.log(1.2), np.log(6.0)))), side / MOST_ENLARGED)
         crop_w = min(length * rng.uniform(0.75, 1.0), width)
         crop_h = min(length * rng.uniform(0.75, 1.0), height)

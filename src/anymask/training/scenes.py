@@ -27,6 +27,7 @@ class SceneSource:
         set_weights: by folder name, multiplies the chance of a data set's pictures.
         whole_sets: folder names of sets without subjects whose pictures show their large objects.
         composite_share, generated_share: of pictures with things pasted in, and of scenes that are made up.
+        close_share: of samples that are a close look at one of the masks.
     """
 
     records: Sequence[Record]
@@ -35,6 +36,7 @@ class SceneSource:
     whole_sets: Sequence[str] = ()
     composite_share: float = 0.35
     generated_share: float = 0.2
+    close_share: float = 0.5
 
     def __post_init__(self) -> None:
         weights = np.array([self.set_weights.get(_set_of(r), 1.0) for r in self.records])
@@ -48,10 +50,12 @@ class SceneSource:
         set_weights: dict[str, float],
         held_out: Sequence[str] = (),
         whole_sets: Sequence[str] = (),
+        **shares: float,
     ) -> "SceneSource":
         """Read every SA-1B style folder under the roots; RGBA WebP or PNG files without JSON become cut-outs.
 
-        Pictures whose stem is in `held_out` are left out. Raises FormatError when a root holds no labelled pictures.
+        Pictures whose stem is in `held_out` are left out. `shares` are the class's own. Raises FormatError when a root
+        holds no labelled pictures.
         """
         records = [record for root in roots for record in read_folder(root) if record.path.stem not in held_out]
         cutouts = [
@@ -62,7 +66,7 @@ class SceneSource:
             and not path.with_suffix(".json").exists()
             and not any(part.startswith(".") for part in path.relative_to(root).parts)
         ]
-        return cls(records, cutouts, set_weights, whole_sets)
+        return cls(records, cutouts, set_weights, whole_sets, **shares)
 
     def draw(self, rng: np.random.Generator) -> Scene:
         """One scene at its own size."""
