@@ -104,7 +104,7 @@ def finds(maps: Sequence[np.ndarray], least: float) -> tuple[np.ndarray, np.ndar
         flat = one[0].reshape(channels, -1)
         score = 1 / (1 + np.exp(-flat[-1].astype(np.float32)))
         sure = np.flatnonzero(score > least)
-        bins = flat[:-1, sure].astype(np.float32).reshape(4, -1, len(sure))
+        bins = flat[:-1, sure].astype(np.float32).reshape(4, (channels - 1) // 4, len(sure))
         weights = np.exp(bins - bins.max(axis=1, keepdims=True))
         ramp = np.arange(bins.shape[1], dtype=np.float32)
         left, top, right, bottom = np.einsum("sbn,b->sn", weights, ramp) / weights.sum(axis=1)

@@ -85,7 +85,8 @@ class Instances:
 
     def _mixed(self, chosen: np.ndarray, prototypes: np.ndarray, within: np.ndarray) -> np.ndarray:
         mixed = self.coefficients[chosen] @ prototypes.reshape(len(prototypes), -1)
-        return np.maximum(np.minimum(mixed.reshape(within.shape), within), np.float32(NOTHING))
+        logits: np.ndarray = np.maximum(np.minimum(mixed.reshape(within.shape), within), np.float32(NOTHING))
+        return logits
 
     def _within(self, chosen: np.ndarray, columns: np.ndarray, rows: np.ndarray, outer: bool = False) -> np.ndarray:
         """How far inside of their boxes cells are, as logits; so that enlarged masks end at the boxes and not at the
@@ -100,41 +101,52 @@ class Instances:
 def choose(instances: Instances, coords: np.ndarray, labels: np.ndarray) -> list[Answer]:
     """What a prompt points at: the answer, and up to three candidates, the likeliest first; [] where nothing fits.
 
-    Points alone are answered with all instances on which a foreground point lies, joined; those on which a background
-    point lies are taken away, except where a smaller foreground instance lies on them. A box is answered with the
-    instance whose mask has the highest IoU with it, among those that agree with the most points. Candidates are single
+    Points alone are answered with all instances on which a foreground point lies, joined, without those on which a
+    background point lies too, unless a foreground point would be left without any: then the smallest on which it lies
+    is taken all the same. A box is answered with the instance whose mask has the highest IoU with it, among those that
+    agree with the most points. Smaller instances on which a background point lies leave a hole. Candidates are single
     instances: those that agree with the most points, by score, or by IoU with the box.
 
-    The reference goes by the order of the points where one instance has both kinds on it; here it is background then.
+    The reference takes an instance or not by the last point on it, so that the order of the points matters.
 
     Args:
         coords: [K, 2], x and y in cells.
         labels: [K], 1 and 0, or 2 and 3 for the corners of a box.
     """
     box = coords[np.isin(labels, (BOX_START, BOX_END))]
-    hits = np.array([instances.at(point) > 0 for point in coords]).reshape(len(coords), len(instances))
-    wanted, unwanted = hits[labels == FOREGROUND].sum(axis=0), hits[labels == BACKGROUND].sum(axis=0)
+    hits = np.array([instances.at(point) > 0 for point in coords], bool).reshape(len(coords), len(instances))
+    wanted, unwanted = hits[labels == FOREGROUND], hits[labels == BACKGROUND].any(axis=0)
+    disagreement = hits[labels == BACKGROUND].sum(axis=0) - wanted.sum(axis=0)
     if len(box):
         overlaps = instances.overlaps(np.concatenate([box.min(axis=0), box.max(axis=0)]))
         fitting = np.flatnonzero(overlaps > 0)
-        order = fitting[np.lexsort((-overlaps[fitting], (unwanted - wanted)[fitting]))]
+        order = fitting[np.lexsort((-overlaps[fitting], disagreement[fitting]))]
         taken = order[:1]
     else:
-        fitting = np.flatnonzero((wanted > 0) & (unwanted == 0))
-        order = fitting[np.lexsort((-instances.scores[fitting], -wanted[fitting]))]
-        taken = fitting
+        fitting = np.flatnonzero(wanted.any(axis=0))
+        order = fitting[np.lexsort((-instances.scores[fitting], disagreement[fitting]))]
+        taken = _joined(instances, wanted, unwanted)
     if not len(taken):
         return []
     best = order[:CANDIDATES]
-    answer = _painted(instances, taken, np.flatnonzero(unwanted > 0))
+    answer = _painted(instances, taken, np.setdiff1d(np.flatnonzero(unwanted), taken))
     candidates = zip(instances.logits(best), instances.scores[best], strict=True)
     return [(answer, float(instances.scores[taken].mean())), *((one, float(score)) for one, score in candidates)]
 
 
+def _joined(instances: Instances, wanted: np.ndarray, unwanted: np.ndarray) -> np.ndarray:
+    """The instances that answer points: `wanted` [K, N], whether a foreground point lies on each; `unwanted` [N]."""
+    taken = wanted.any(axis=0) & ~unwanted
+    for hits in wanted:
+        if hits.any() and not (hits & taken).any():
+            taken[min(np.flatnonzero(hits), key=lambda number: instances.areas[number])] = True
+    return np.flatnonzero(taken)
+
+
 def _painted(instances: Instances, taken: np.ndarray, removed: np.ndarray) -> np.ndarray:
     """Logits [h, w] of instances painted over each other, large ones first; those removed leave a hole."""
-    canvas = np.full(instances.prototypes.shape[1:], NOTHING, np.float32)
-    order = np.concatenate([taken, np.setdiff1d(removed, taken)]).astype(int)
+    canvas: np.ndarray = np.full(instances.prototypes.shape[1:], NOTHING, np.float32)
+    order = np.concatenate([taken, removed])
     for number in order[np.argsort(-instances.areas[order], kind="stable")]:
         (one,) = instances.logits(np.array([number]))
         canvas = np.maximum(canvas, one) if number in taken else np.minimum(canvas, -one)
