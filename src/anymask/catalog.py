@@ -104,7 +104,10 @@ class ModelEntry:
 
     `family` and `variant` say which network it is, `bytes` how large its weights are. A model ships with anymask
     (`bundled` is its folder), or is published (`weights`, and where these are an ONNX file `checkpoint`, the PyTorch
-    original), or is always opened from a file of the user's own (neither). `enlarge` is how masks become as large as
+    original), or is always opened from a file of the user's own (neither). `commercial` says whether the licence allows
+    commercial use without asking that the user's own programs be open, `copyleft` that it allows it and asks that.
+    `instances`: the network finds all objects at once, and so many of them are kept at most; prompts choose among those
+    that `everything` finds unless told otherwise. `enlarge` is how masks become as large as
     the picture: bilinear in SAM's two steps, or bicubic in one. `matte` belongs to networks that find the subject by
     themselves, `rembg` is the same as the package rembg does it. `second_look` is given for models that look twice
     unless told not to. `aliases` are other names of the model.
@@ -127,6 +130,8 @@ class ModelEntry:
     matte: MatteRules | None = None
     rembg: MatteRules | None = None
     prompts: PromptRules = PromptRules()
+    copyleft: bool = False
+    instances: int = 0
     enlarge: str = "bilinear"
     everything: dict[str, float] = field(default_factory=dict, hash=False)
     subject: Calibration = Calibration()
@@ -189,7 +194,8 @@ def models(
 
     Args:
         family: only this family's (`"pocket"`).
-        commercial: True for those whose licence allows commercial use, False for the others.
+        commercial: True for those whose licence allows commercial use in programs that are not open, False for the
+            others.
         installed: True for those that need no download, False for the others.
     """
     return [

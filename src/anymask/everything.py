@@ -83,10 +83,15 @@ class Step:
 
 
 Search = Generator[Step, None, tuple[Masks, list[int]]]
+CropSearch = Generator[tuple[int, list[_Candidate]], None, tuple[list[_Candidate], tuple[int, ...]]]
 
 
 def everything(image: EncodedImage, *, on_progress: Progress | None = None, **options: Any) -> Masks:
     """Masks of all that is in a picture, the surest first; with crops or clean-up in the reference's order.
+
+    A model that finds all instances at once (FastSAM) is not asked point by point: `pred_iou_thresh` is then what an
+    instance's score has to exceed, `box_nms_thresh` the IoU of boxes above which one is left out, and the options of
+    points have no effect.
 
     Args:
         image: what `Segmenter.encode` returned.
@@ -104,7 +109,7 @@ def everything(image: EncodedImage, *, on_progress: Progress | None = None, **op
         ImageError: crops or closer views are wanted, and the image was loaded without its picture.
     """
     said = _said(image, options)
-    return _to_the_end(_steps(image, said, False, _closer(image, said)), on_progress)
+    return _to_the_end(_steps(image, said, _way(image), closer=_closer(image, said)), on_progress)
 
 
 def everything_in_steps(image: EncodedImage, **options: Any) -> Search:
@@ -114,7 +119,7 @@ def everything_in_steps(image: EncodedImage, **options: Any) -> Search:
     generator ends the search. Returns the masks that `everything` does, and their numbers. Raises PromptError at once.
     """
     said = _said(image, options)
-    return _steps(image, said, True, _closer(image, said))
+    return _steps(image, said, _way(image), numbered=True, closer=_closer(image, said))
 
 
 def _said(image: EncodedImage, options: dict[str, Any]) -> Options:
@@ -130,7 +135,7 @@ def generate(image: PointModel, options: Options, on_progress: Progress | None =
     takes more than points."""
     if options.second_look:
         raise PromptError("A second look needs a picture encoded by a Segmenter.")
-    return _to_the_end(_steps(image, options, numbered=False), on_progress)
+    return _to_the_end(_steps(image, options, _search), on_progress)
 
 
 def _to_the_end(steps: Search, on_progress: Progress | None) -> Masks:
@@ -144,6 +149,11 @@ def _to_the_end(steps: Search, on_progress: Progress | None) -> Masks:
             on_progress(step.done, step.total)
 
 
+def _way(image: EncodedImage) -> Callable[..., CropSearch]:
+    """How one view of a picture is searched."""
+    return _proposed if image.proposes else _search
+
+
 def _closer(image: EncodedImage, options: Options) -> LookCloser | None:
     if not options.second_look:
         return None
@@ -151,7 +161,13 @@ def _closer(image: EncodedImage, options: Options) -> LookCloser | None:
     return lambda found: look_closer(image, found, rules)
 
 
-def _steps(image: PointModel, options: Options, numbered: bool, closer: LookCloser | None = None) -> Search:
+def _steps(
+    image: PointModel,
+    options: Options,
+    search_view: Callable[..., CropSearch],
+    numbered: bool = False,
+    closer: LookCloser | None = None,
+) -> Search:
     """The search; only what is `numbered` tells of masks before the end, which takes making them."""
     height, width = image.placement.height, image.placement.width
     crops = crop_boxes(height, width, options.crop_n_layers, options.crop_overlap_ratio)
@@ -165,7 +181,7 @@ def _steps(image: PointModel, options: Options, numbered: bool, closer: LookClos
         view = image if layer == 0 else image.crop(crop)
         x0, y0, x1, y1 = crop
         points = (grids[layer] * (x1 - x0, y1 - y0) + (x0, y0)).astype(np.float32)
-        search = _search(view, points, options, numbers)
+        search = search_view(view, points, options, numbers)
         while True:
             try:
                 asked, leading = next(search)
@@ -222,9 +238,16 @@ def _news(leading: Iterable[_Candidate], shown: set[int]) -> tuple[dict[int, Mas
     return {number: _as_mask(now[number]) for number in sorted(new)}, tuple(sorted(gone))
 
 
-def _search(
-    view: PointModel, points: np.ndarray, options: Options, numbers: Iterator[int]
-) -> Generator[tuple[int, list[_Candidate]], None, tuple[list[_Candidate], tuple[int, ...]]]:
+def _proposed(view: EncodedImage, points: np.ndarray, options: Options, numbers: Iterator[int]) -> CropSearch:
+    """As `_search`, of a model that finds all at once: the points are passed over, and the instances are filtered like
+    masks found at the middles of their boxes. What is found twice the model leaves out itself, by its own boxes."""
+    logits, scores, middles = view.instances(options.pred_iou_thresh, options.box_nms_thresh)
+    found = list(_filter(view.placement, middles, logits[:, None], scores[:, None], options, numbers))
+    yield len(points), found
+    return found, logits.shape[1:]
+
+
+def _search(view: PointModel, points: np.ndarray, options: Options, numbers: Iterator[int]) -> CropSearch:
     """Yields after each batch how many points it had, and what leads; returns what is found at the points of one crop,
     without what is found twice, and the shape of a logit map.
 

@@ -206,17 +206,21 @@ def stability(logits: np.ndarray, threshold: float = 0.0, offset: float = 1.0) -
     return np.asarray(inner / np.maximum(outer, 1), np.float32)
 
 
-def non_maximum_suppression(boxes: np.ndarray, scores: np.ndarray, iou_threshold: float) -> np.ndarray:
+def non_maximum_suppression(
+    boxes: np.ndarray, scores: np.ndarray, iou_threshold: float, most: int | None = None
+) -> np.ndarray:
     """The boxes to keep, best first: int64 indices into `boxes` `[N, 4]` (x0, y0, x1, y1) and `scores` `[N]`.
 
     Greedy: a box goes when its IoU with a better kept one is above `iou_threshold`; of equal scores the first wins.
+    With `most` it ends at so many.
     """
     boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    rest, kept = np.argsort(-np.asarray(scores), kind="stable"), []
-    while len(rest):
+    rest = np.argsort(-np.asarray(scores), kind="stable")
+    kept: list[int] = []
+    while len(rest) and (most is None or len(kept) < most):
         first, rest = rest[0], rest[1:]
-        kept.append(first)
+        kept.append(int(first))
         size = np.minimum(boxes[first, 2:], boxes[rest, 2:]) - np.maximum(boxes[first, :2], boxes[rest, :2])
         shared = size.clip(min=0).prod(axis=1)
         rest = rest[shared <= iou_threshold * (areas[first] + areas[rest] - shared)]

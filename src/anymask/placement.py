@@ -86,6 +86,11 @@ class Placement:
         scale = np.array([self.input_width / self.crop_width, self.input_height / self.crop_height])
         return np.asarray((np.asarray(xy, np.float64) - self.crop[:2]) * scale, np.float32)
 
+    def to_picture(self, xy: np.ndarray) -> np.ndarray:
+        """The way back: float32 `[..., 2]` to `[..., 2]`, x and y."""
+        scale = np.array([self.crop_width / self.input_width, self.crop_height / self.input_height])
+        return np.asarray(np.asarray(xy, np.float64) * scale + self.crop[:2], np.float32)
+
     def valid(self, logits: np.ndarray) -> np.ndarray:
         """The part of low-resolution logits `[..., h, w]` that lies on the crop and not on padding."""
         h, w = logits.shape[-2:]

@@ -20,7 +20,7 @@ from anymask.masks import Masks
 from anymask.placement import Box, Placement
 from anymask.prompts import Prompt
 from anymask.runtime import load_segment_engine
-from anymask.runtime.engine import BOX_END, BOX_START, Embedding, Features, SegmentEngine
+from anymask.runtime.engine import BOX_END, BOX_START, Embedding, Features, InstanceEngine, SegmentEngine
 from anymask.runtime.resize import resize_to_input
 from anymask.second_look import Views, closer_view, covered, extent
 
@@ -281,7 +281,7 @@ class EncodedImage:
             logits, scores = self.segmenter.engine.decode(self.embedding, coords, labels, previous)
             for row, index in enumerate(indices):
                 several = _is_ambiguous(prompts[index]) if multimask is None else multimask
-                chosen = slice(1, None) if several else slice(0, 1)
+                chosen = np.flatnonzero(scores[row] >= 0)[slice(1, None) if several else slice(0, 1)]
                 results[index] = Masks(logits[row, chosen], scores[row, chosen], self.placement, prompts=prompts[index])
         return [results[i] for i in range(len(prompts))]
 
@@ -290,6 +290,25 @@ class EncodedImage:
         coords = self.placement.to_input(points)[:, None]
         logits, scores = self.segmenter.engine.decode(self.embedding, coords, np.ones((len(points), 1), np.float32))
         return logits[:, 1:], scores[:, 1:]
+
+    @property
+    def proposes(self) -> bool:
+        """Whether the model finds all instances at once, instead of being asked point by point."""
+        return isinstance(self.segmenter.engine, InstanceEngine)
+
+    def instances(self, confidence: float, iou: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """All instances that such a model finds, the surest first: logits float32 [N, h, w], scores float32 [N], and
+        the middles of their boxes float32 [N, 2] in pixels of the picture.
+
+        Args:
+            confidence: what is less sure, 0 to 1, is left out.
+            iou: of two whose boxes' IoU is higher, the surer one is kept.
+        """
+        engine = self.segmenter.engine
+        assert isinstance(engine, InstanceEngine)
+        found = engine.instances(self.features, confidence, iou)
+        middles = found.boxes.reshape(-1, 2, 2).mean(axis=1) * (self.placement.model_width / found.width)
+        return found.logits(np.arange(len(found))), found.scores, self.placement.to_picture(middles)
 
     def everything(self, **options: Any) -> Masks:
         """Masks of all that is in the picture: SAM's automatic mask generation; see `anymask.everything.everything`."""

@@ -30,7 +30,10 @@ def models(
     ] = None,
     commercial: Annotated[
         bool | None,
-        typer.Option("--commercial/--non-commercial", help="Only those whose licence allows commercial use, or not."),
+        typer.Option(
+            "--commercial/--non-commercial",
+            help="Only those whose licence allows commercial use, in programs that are not open too; or the others.",
+        ),
     ] = None,
     installed: Annotated[
         bool | None, typer.Option("--installed/--missing", help="Only those that are on this machine, or not.")
@@ -45,7 +48,7 @@ def models(
     found = catalog.models(family, commercial, installed)
     found = [entry for entry in found if finds is None or finds in [FINDS[task] for task in entry.tasks]]
     if as_json:
-        columns = ("name", "family", "description", "tasks", "licence", "commercial", "bytes", "installed")
+        columns = ("name", "family", "description", "tasks", "licence", "commercial", "copyleft", "bytes", "installed")
         typer.echo(json.dumps([{name: getattr(entry, name) for name in columns} for entry in found], indent=2))
         return
 
@@ -70,7 +73,10 @@ def models(
         row = [entry.name, *([", ".join(FINDS[task] for task in entry.tasks)] if wide else [])]
         row += [decimal(entry.bytes) if entry.bytes else "", entry.licence]
         table.add_row(
-            *row, _mark(entry.commercial), _mark(entry.installed), *([entry.description] if described else [])
+            *row,
+            "[yellow]copyleft[/yellow]" if entry.copyleft else _mark(entry.commercial),
+            _mark(entry.installed),
+            *([entry.description] if described else []),
         )
     console.print(table)
 

@@ -46,13 +46,16 @@ def export(
 
     Raises:
         ModelError: there is no such model, or it takes no prompts.
-        FormatError: there is no such format, it has no `single_mask`, or the folder cannot be written.
+        FormatError: there is no such format, it has no `single_mask`, the model has no decoder, or the folder cannot be
+            written.
         WeightsError: the weights are missing, damaged or another model's.
         MissingExtraError: torch, onnx or onnxscript is not installed.
     """
     spec, folder = find(model, "segment"), Path(folder)
     if format not in FORMATS:
         raise FormatError(f"There is no export format {format!r}; choose {' or '.join(FORMATS)}.")
+    if spec.instances:
+        raise FormatError(f"{spec.name} cannot be exported: its prompts are answered outside of its network.")
     if single_mask and format != "onnx":
         raise FormatError(f"A single mask can be chosen by an ONNX decoder only, not by {format}.")
     if missing := [package for package in FORMATS[format] if find_spec(package) is None]:

@@ -108,6 +108,8 @@ def load_trimap_engine(
 
 def _load(spec: ModelEntry, device: str, precision: str, weights: str | Path | None) -> SegmentEngine:
     path = _file(spec, weights)
+    if spec.instances:
+        return _load_instances(spec, device, precision, path)
     if device != "cpu":
         from anymask.runtime.torch import TorchSegmentEngine
 
@@ -115,6 +117,20 @@ def _load(spec: ModelEntry, device: str, precision: str, weights: str | Path | N
     from anymask.runtime.openvino import OpenVINOSegmentEngine
 
     return _opened(spec, path, lambda folder: OpenVINOSegmentEngine(spec, folder, precision))
+
+
+def _load_instances(spec: ModelEntry, device: str, precision: str, path: Path) -> SegmentEngine:
+    from anymask.runtime.instances import NetworkInstances
+
+    if device == "cpu":
+        from anymask.runtime.openvino import OpenVINOInstanceNetwork
+
+        return NetworkInstances(spec, _opened(spec, path, lambda folder: OpenVINOInstanceNetwork(folder, precision)))
+    if path.is_dir():
+        raise WeightsError(f"{path} is a folder of graphs, which run on the CPU only: device='cpu'.")
+    from anymask.runtime.torch import TorchInstanceNetwork
+
+    return NetworkInstances(spec, TorchInstanceNetwork(spec, path, device, precision))
 
 
 def _cpu_network(spec: ModelEntry, path: Path, precision: str, open_size: bool = False) -> "OpenVINOMatteNetwork":
@@ -148,11 +164,15 @@ def _file(spec: ModelEntry, weights: str | Path | None) -> Path:
 
 
 def _tell_licence(spec: ModelEntry) -> None:
-    """One line, once in a process, about a licence that forbids commercial use; ANYMASK_LICENCES_KNOWN=1 spares it."""
+    """One line, once in a process, about a licence that forbids or restricts commercial use;
+    ANYMASK_LICENCES_KNOWN=1 spares it."""
     if spec.commercial or spec.name in _told or os.environ.get("ANYMASK_LICENCES_KNOWN", "0") not in ("", "0"):
         return
     _told.add(spec.name)
-    sys.stderr.write(f"{spec.name} is not for commercial use (licence: {spec.licence}).\n")
+    terms = (
+        "asks that programs and services which use it be open, too" if spec.copyleft else "is not for commercial use"
+    )
+    sys.stderr.write(f"{spec.name} {terms} (licence: {spec.licence}).\n")
 
 
 def _choose(device: str, precision: str) -> tuple[str, str]:

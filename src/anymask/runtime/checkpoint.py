@@ -13,10 +13,11 @@ from typing import Any, BinaryIO
 
 import safetensors.torch
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from anymask.catalog import ModelEntry, find, models
 from anymask.errors import WeightsError
+from anymask.runtime.pickled import read_module
 
 CONTAINERS = ("average", "model", "state_dict")  # where a training run keeps the tensors; its average before its last
 PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and torch.compile
@@ -33,7 +34,8 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     """The tensors of a checkpoint by name, on the CPU, floating ones in float32.
 
     Told by content: a PyTorch checkpoint (.pth, .pt; either of its formats), a .safetensors file, or a zip archive with
-    one of these in it. What training puts around the tensors or their names (`CONTAINERS`, `PREFIXES`) is taken off.
+    one of these in it. Of a checkpoint that is a pickled network object its tensors are taken (`pickled.py`). What
+    training puts around the tensors or their names (`CONTAINERS`, `PREFIXES`) is taken off.
 
     Raises:
         WeightsError: the file is missing, damaged, quantised, or more than tensors; nothing in it has been executed.
@@ -88,14 +90,36 @@ def check(state: Mapping[str, Tensor], entry: ModelEntry, path: Path) -> None:
 
 
 def layouts(entry: ModelEntry) -> list[Layout]:
-    """How a model's checkpoints may look: as it is trained and, if its network has `fold`, as it is shipped."""
+    """How a model's checkpoints may look: as it is trained, in each of its forms, and, if its network has `fold`, as it
+    is shipped."""
+    networks = forms(entry)
+    states = [network.state_dict() for network in networks]
+    with torch.device("meta"):
+        states += [fold() for network in networks if callable(fold := getattr(network, "fold", None))]
+    return [_layout(state) for state in states]
+
+
+def forms(entry: ModelEntry) -> list[nn.Module]:
+    """A model's network without weights, or, where its published checkpoints differ in a size (`forms` of its family),
+    each that it may be."""
     family = import_module(NETWORK.format(entry.family))
     with torch.device("meta"):
-        network = family.build(entry.variant)
-        states = [network.state_dict()]
-        if hasattr(network, "fold"):
-            states.append(network.fold())
-    return [_layout(state) for state in states]
+        networks: list[nn.Module] = (
+            family.forms(entry.variant) if hasattr(family, "forms") else [family.build(entry.variant)]
+        )
+    return networks
+
+
+def loaded(entry: ModelEntry, checkpoint: Path) -> nn.Module:
+    """A model's network with a checkpoint's weights in float32, in evaluation mode.
+
+    Raises WeightsError for a file that is damaged, hostile or another model's checkpoint.
+    """
+    state = read_state_dict(checkpoint)
+    check(state, entry, checkpoint)
+    network = next(network for network in forms(entry) if _layout(network.state_dict()) == _layout(state))
+    network.load_state_dict(state, assign=True)
+    return network.eval()
 
 
 def _layout(state: Mapping[str, Tensor]) -> Layout:
@@ -154,12 +178,15 @@ def _read_zip(source: Path | bytes) -> Any:
 
 
 def _unpickle(source: Path | bytes, mmap: bool = False) -> Any:
-    """PyTorch's own restricted reading, which knows how to make tensors and containers and nothing else."""
+    """PyTorch's own restricted reading, which knows how to make tensors and containers and nothing else; and where that
+    meets a network object, what `read_module` finds in it."""
     try:
         return torch.load(
             source if isinstance(source, Path) else BytesIO(source), map_location="cpu", weights_only=True, mmap=mmap
         )
     except pickle.UnpicklingError as error:
+        if zipfile.is_zipfile(source if isinstance(source, Path) else BytesIO(source)):
+            return {name: torch.from_numpy(array) for name, array in read_module(source).items()}
         wanted = re.search(r"GLOBAL (\S+)", str(error))
         what = f"wants {wanted[1]}" if wanted else "is a pickle of something else than tensors"
         raise WeightsError(f"{what} and was refused: a checkpoint may hold tensors only.") from error

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from anymask.catalog import ModelEntry
 from anymask.networks.parts import Parts
 from anymask.runtime.engine import padded_picture
-from anymask.runtime.parts import load_matte, load_parts
+from anymask.runtime.parts import load_instances, load_matte, load_parts
 from anymask.runtime.precise import mark_exact
 
 ROWS, COLUMNS = torch.export.Dim("rows", min=2, max=256), torch.export.Dim("columns", min=2, max=256)
@@ -40,6 +40,18 @@ def write_matte_graph(spec: ModelEntry, checkpoint: Path, folder: Path) -> None:
     image = torch.zeros(1, 3, rules.height, rules.width)
     model = convert_module(load_matte(spec, checkpoint), [image], open_size=rules.fit != "stretch")
     xml = folder / "matte.xml"
+    ov.save_model(model, xml, compress_to_fp16=False)
+    mark_exact(xml)
+
+
+def write_instance_graph(spec: ModelEntry, checkpoint: Path, folder: Path) -> None:
+    """Write the graph of a network that finds instances to a folder, as instances.xml. Raises as `load_instances` does.
+
+    Its input is float32 [1, 3, H, W] of open size, for its height and width depend on the picture.
+    """
+    image = torch.zeros(1, 3, spec.input.side, spec.input.side)
+    model = convert_module(load_instances(spec, checkpoint), [image], open_size=True)
+    xml = folder / "instances.xml"
     ov.save_model(model, xml, compress_to_fp16=False)
     mark_exact(xml)
 

@@ -1,10 +1,15 @@
 """What a task may ask of a running model, whichever engine runs it."""
 
-from typing import Any, Protocol
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from anymask.catalog import ModelEntry
+
+if TYPE_CHECKING:
+    from anymask.runtime.selection import Instances
 
 Features = tuple[np.ndarray, ...]
 """What the encoder made of a picture: worth keeping, and all that is needed to go on. Only its engine looks inside."""
@@ -36,8 +41,18 @@ class SegmentEngine(Protocol):
         w].
 
         Returns logits float32 [B, 1 + C, h, w] and predicted IoU float32 [B, 1 + C]; 0 is the single mask, the others
-        are the candidates for an ambiguous prompt (three in most networks, one in SAM-HQ).
+        are the candidates for an ambiguous prompt (three in most networks, one in SAM-HQ). A score below 0 says that
+        there is no such candidate; the first is always there.
         """
+        ...
+
+
+@runtime_checkable
+class InstanceEngine(SegmentEngine, Protocol):
+    """A promptable network that finds all instances at once, among which its prompts choose."""
+
+    def instances(self, features: Features, confidence: float, iou: float) -> Instances:
+        """What it is surer of than `confidence`, the surest first; of two boxes whose IoU is above `iou`, one."""
         ...
 
 

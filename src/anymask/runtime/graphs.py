@@ -1,8 +1,8 @@
 """Where a checkpoint's graphs lie: made once, found again without PyTorch.
 
 A folder of graphs holds encoder.xml, decoder.xml and, where the network has such parts, prepare.xml and masked.xml (see
-`networks/parts.py`), or matte.xml of a network that finds the subject by itself; each with its constants in a .bin file
-beside it, in float32.
+`networks/parts.py`), or matte.xml of a network that finds the subject by itself, or instances.xml of one that finds all
+objects at once; each with its constants in a .bin file beside it, in float32.
 """
 
 import atexit
@@ -67,8 +67,10 @@ def _writer(spec: ModelEntry, checkpoint: Path) -> Callable[[ModelEntry, Path, P
         return write_onnx_graph
     if find_spec("torch") is None:
         raise MissingExtraError(f'Preparing {spec.name}, once, needs the torch extra: pip install "anymask[torch]".')
-    from anymask.runtime.convert import write_graphs, write_matte_graph
+    from anymask.runtime.convert import write_graphs, write_instance_graph, write_matte_graph
 
+    if spec.instances:
+        return write_instance_graph
     return write_graphs if "segment" in spec.tasks else write_matte_graph
 
 

@@ -96,18 +96,44 @@ class Graph:
                 self._idle.append(request)
 
 
-class OpenVINOMatteNetwork:
-    """A network that finds the subject, as a folder with matte.xml (see `runtime/graphs.py`): a normalised picture
-    float32 [1, C, H, W] to its answer. Of a graph that leaves the size open, one is compiled for each of the last few
+class SizedGraphs:
+    """A graph that leaves its picture's size open, float32 [1, C, H, W]: one is compiled for each of the last few
     sizes."""
 
     KEPT = 3
 
-    def __init__(self, folder: Path, precision: str, open_size: bool = False) -> None:
-        self._xml, self._precision = folder / "matte.xml", precision
+    def __init__(self, xml: Path, precision: str) -> None:
+        self._xml, self._precision = xml, precision
         self._lock = threading.Lock()
         self._sized: dict[tuple[int, int], Graph] = {}
-        self._graph = None if open_size else Graph(self._xml, precision, KNOWN, small=False)
+
+    def __call__(self, image: np.ndarray) -> tuple[np.ndarray, ...]:
+        size = image.shape[2], image.shape[3]
+        with self._lock:
+            graph = self._sized.pop(size, None) or Graph(self._xml, self._precision, size=size)
+            self._sized[size] = graph  # the latest last
+            for oldest in list(self._sized)[: -self.KEPT]:
+                del self._sized[oldest]
+        return graph([image])
+
+
+class OpenVINOInstanceNetwork(SizedGraphs):
+    """A network that finds instances, as a folder with instances.xml (see `runtime/instances.py`)."""
+
+    def __init__(self, folder: Path, precision: str) -> None:
+        super().__init__(folder / "instances.xml", precision)
+        if not self._xml.exists():
+            raise WeightsError(f"{folder} has no instances.xml.")
+
+
+class OpenVINOMatteNetwork:
+    """A network that finds the subject, as a folder with matte.xml (see `runtime/graphs.py`): a normalised picture
+    float32 [1, C, H, W] to its answer."""
+
+    def __init__(self, folder: Path, precision: str, open_size: bool = False) -> None:
+        xml = folder / "matte.xml"
+        self._graph = None if open_size else Graph(xml, precision, KNOWN, small=False)
+        self._sized = SizedGraphs(xml, precision)
 
     @property
     def size(self) -> tuple[int, int] | None:
@@ -118,16 +144,7 @@ class OpenVINOMatteNetwork:
         return height, width
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        graph = self._graph or self._of_size((image.shape[2], image.shape[3]))
-        return graph([image])[0]
-
-    def _of_size(self, size: tuple[int, int]) -> Graph:
-        with self._lock:
-            graph = self._sized.pop(size, None) or Graph(self._xml, self._precision, size=size)
-            self._sized[size] = graph  # the latest last
-            for oldest in list(self._sized)[: -self.KEPT]:
-                del self._sized[oldest]
-            return graph
+        return (self._sized(image) if self._graph is None else self._graph([image]))[0]
 
 
 class OpenVINOSegmentEngine:

@@ -4,13 +4,12 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from anymask.catalog import ModelEntry
 from anymask.errors import WeightsError
 from anymask.networks.parts import Parts
-from anymask.runtime.checkpoint import check, read_state_dict
+from anymask.runtime.checkpoint import check, loaded, read_state_dict
 
 
 def load_parts(spec: ModelEntry, checkpoint: Path) -> Parts:
@@ -19,16 +18,13 @@ def load_parts(spec: ModelEntry, checkpoint: Path) -> Parts:
     Raises WeightsError for a file that is damaged, hostile or another model's checkpoint.
     """
     family = import_module(f"anymask.networks.{spec.family}")
-    state = read_state_dict(checkpoint)
-    check(state, spec, checkpoint)
     parts: Parts
     if spec.family == "pocket":  # whose weights come with their normalisation folded
+        state = read_state_dict(checkpoint)
+        check(state, spec, checkpoint)
         parts = family.from_state_dict(state)
     else:
-        with torch.device("meta"):
-            network = family.build(spec.variant)
-        network.load_state_dict(state, assign=True)
-        parts = family.parts(network.eval())
+        parts = family.parts(loaded(spec, checkpoint))
     return Parts._make(part and part.requires_grad_(False) for part in parts)
 
 
@@ -40,10 +36,13 @@ def load_matte(spec: ModelEntry, checkpoint: Path) -> nn.Module:
     if find_spec(f"anymask.networks.{spec.family}") is None:
         raise WeightsError(f"{checkpoint} is no ONNX file, and {spec.name} opens from ONNX files only.")
     family = import_module(f"anymask.networks.{spec.family}")
-    state = read_state_dict(checkpoint)
-    check(state, spec, checkpoint)
-    with torch.device("meta"):
-        network = family.build(spec.variant)
-    network.load_state_dict(state, assign=True)
-    module: nn.Module = family.matte(network.eval())
+    module: nn.Module = family.matte(loaded(spec, checkpoint))
     return module.eval().requires_grad_(False)
+
+
+def load_instances(spec: ModelEntry, checkpoint: Path) -> nn.Module:
+    """What an engine runs of a model that finds instances: a picture to its network's maps (`runtime/instances.py`).
+
+    Raises WeightsError as `load_parts` does.
+    """
+    return loaded(spec, checkpoint).requires_grad_(False)

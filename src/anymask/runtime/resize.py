@@ -14,6 +14,7 @@ def resize_to_input(rgb: np.ndarray, placement: Placement, how: str = "area") ->
 
     * area: uint8, by areas when reducing, else bilinearly;
     * antialias: uint8, bilinear with a filter as wide as the reduction (Pillow's, as SAM's `ResizeLongestSide`);
+    * linear8: uint8, bilinear between the four nearest pixels however much it reduces (FastSAM);
     * linear: float32 0 to 255, bilinear between the four nearest pixels however much it reduces (EfficientSAM).
     """
     size = (placement.input_width, placement.input_height)
@@ -22,6 +23,9 @@ def resize_to_input(rgb: np.ndarray, placement: Placement, how: str = "area") ->
         return floats
     if size == (rgb.shape[1], rgb.shape[0]):
         return rgb
+    if how == "linear8":
+        nearest: np.ndarray = cv2.resize(rgb, size, interpolation=cv2.INTER_LINEAR)
+        return nearest
     if how == "antialias":
         return np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BILINEAR))
     reduces = size[0] <= rgb.shape[1] and size[1] <= rgb.shape[0]

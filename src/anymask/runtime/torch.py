@@ -12,7 +12,7 @@ from anymask.runtime.engine import Embedding, Features, padded_picture, prompt_p
 try:
     import torch
 
-    from anymask.runtime.parts import load_matte, load_parts
+    from anymask.runtime.parts import load_instances, load_matte, load_parts
 except ImportError as error:  # pragma: no cover - the base install has no torch
     raise MissingExtraError(
         'Running a model through PyTorch needs the torch extra: pip install "anymask[torch]".'
@@ -90,3 +90,17 @@ class TorchMatteNetwork:
         with torch.inference_mode(), torch.autocast(self._device.type, self._dtype, enabled=mixed):
             answer: np.ndarray = self._module(torch.from_numpy(image).to(self._device)).float().cpu().numpy()
         return answer
+
+
+class TorchInstanceNetwork:
+    """A network that finds instances as a PyTorch module (see `runtime/instances.py`). Not measured on a GPU yet."""
+
+    def __init__(self, spec: ModelEntry, checkpoint: Path, device: str, precision: str) -> None:
+        self._device, self._dtype = torch.device(device), DTYPES[precision]
+        self._module = load_instances(spec, checkpoint).to(self._device)
+
+    def __call__(self, image: np.ndarray) -> tuple[np.ndarray, ...]:
+        mixed = self._dtype is not torch.float32
+        with torch.inference_mode(), torch.autocast(self._device.type, self._dtype, enabled=mixed):
+            outputs = self._module(torch.from_numpy(image).to(self._device))
+        return tuple(output.float().cpu().numpy() for output in outputs)
