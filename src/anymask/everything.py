@@ -14,7 +14,7 @@ import itertools
 import math
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -49,6 +49,20 @@ class PointModel(Protocol):
 
     def crop(self, box: Box) -> PointModel:
         """The same picture with only x0, y0, x1, y1 seen."""
+        ...
+
+
+@runtime_checkable
+class InstanceModel(PointModel, Protocol):
+    """One that may be able to tell all at once, which `proposes` says."""
+
+    @property
+    def proposes(self) -> bool:
+        """Whether it can."""
+        ...
+
+    def instances(self, confidence: float, iou: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Logits float32 `[N, h, w]`, scores float32 `[N]`, middles of boxes float32 `[N, 2]` in pixels."""
         ...
 
 
@@ -149,9 +163,9 @@ def _to_the_end(steps: Search, on_progress: Progress | None) -> Masks:
             on_progress(step.done, step.total)
 
 
-def _way(image: EncodedImage) -> Callable[..., CropSearch]:
+def _way(image: PointModel) -> Callable[..., CropSearch]:
     """How one view of a picture is searched."""
-    return _proposed if image.proposes else _search
+    return _proposed if isinstance(image, InstanceModel) and image.proposes else _search
 
 
 def _closer(image: EncodedImage, options: Options) -> LookCloser | None:
@@ -238,7 +252,7 @@ def _news(leading: Iterable[_Candidate], shown: set[int]) -> tuple[dict[int, Mas
     return {number: _as_mask(now[number]) for number in sorted(new)}, tuple(sorted(gone))
 
 
-def _proposed(view: EncodedImage, points: np.ndarray, options: Options, numbers: Iterator[int]) -> CropSearch:
+def _proposed(view: InstanceModel, points: np.ndarray, options: Options, numbers: Iterator[int]) -> CropSearch:
     """As `_search`, of a model that finds all at once: the points are passed over, and the instances are filtered like
     masks found at the middles of their boxes. What is found twice the model leaves out itself, by its own boxes."""
     logits, scores, middles = view.instances(options.pred_iou_thresh, options.box_nms_thresh)

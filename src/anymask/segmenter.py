@@ -219,7 +219,7 @@ class EncodedImage:
             box: x0, y0, x1, y1 in pixels of the picture.
             mask: low-resolution logits [h, w] of an earlier prediction, to refine (`masks.logits[i]`).
             multimask: three candidates (True), one mask (False), or what suits the prompt: three for a lone point,
-            else one.
+                else one. SAM-HQ has one candidate, FastSAM as many of its instances as fit, up to three.
             second_look: where the box, the mask given, or what points alone are answered with is small in the picture,
                 encode the part round it once more, larger, and answer from that; the next prompts nearby use it again.
                 When left out, pocket does so for boxes and masks, and the other models do as their reference does.

@@ -87,7 +87,8 @@ def everything(
 ) -> None:
     """Masks of [bold]everything[/bold] in a picture: SAM's automatic mask generation, with its option names.
 
-    What is not given is as the model suits it, else as in SAM.
+    What is not given is as the model suits it, else as in SAM. FastSAM finds all in one step, without a grid; what its
+    score and its boxes have to be say --pred-iou-thresh and --box-nms-thresh.
     """
     given = {
         "points_per_side": points_per_side,
