@@ -350,11 +350,12 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_the_command_line_with_a_checkpoint(checkpoint, tmp_path, monkeypatch, capsys):
+    import parity
+
     from anymask.cli import main
 
     monkeypatch.setenv("ANYMASK_HOME", str(tmp_path / "home"))
-    rng = np.random.default_rng(3)
-    Image.fromarray(rng.integers(0, 255, (90, 128, 3), np.uint8)).save(tmp_path / "photo.png")
+    Image.fromarray(parity.Golden("fastsam_s").picture()).save(tmp_path / "photo.png")
 
     def run(*arguments: object) -> str:
         with pytest.raises(SystemExit) as left:
@@ -366,16 +367,15 @@ def test_the_command_line_with_a_checkpoint(checkpoint, tmp_path, monkeypatch, c
     said = run("everything", tmp_path / "photo.png", "-o", tmp_path / "all.json", "--precision", "fp32")
     assert "Preparing fastsam_s for this machine" in said and "AGPL-3.0" in said
     annotations = json.loads((tmp_path / "all.json").read_text())["annotations"]
-    assert annotations
-    options = ("--pred-iou-thresh", 0.1, "--box-nms-thresh", 0.99, "--precision", "fp32")
-    run("everything", tmp_path / "photo.png", "-o", tmp_path / "more.json", *options)
-    assert len(json.loads((tmp_path / "more.json").read_text())["annotations"]) > len(annotations)
+    options = ("--pred-iou-thresh", 0.9, "--box-nms-thresh", 0.5, "--precision", "fp32")
+    run("everything", tmp_path / "photo.png", "-o", tmp_path / "few.json", *options)
+    assert 0 < len(json.loads((tmp_path / "few.json").read_text())["annotations"]) < 50 < len(annotations)
     x, y, width, height = annotations[0]["bbox"]
     box = ",".join(str(value) for value in (x, y, x + width, y + height))
     said = run("segment", tmp_path / "photo.png", "--box", box, "-o", tmp_path / "one.png", "--precision", "fp32")
     assert "Preparing" not in said
     mask = np.asarray(Image.open(tmp_path / "one.png"))
-    assert mask.shape == (90, 128) and mask.any()
+    assert mask.shape == (HEIGHT, WIDTH) and mask.any()
 
 
 @pytest.mark.slow
