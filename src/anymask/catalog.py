@@ -31,8 +31,8 @@ class PromptRules:
     """How a network wants its prompts.
 
     `padding_point` says when a point without effect is added: after_points (after the points, when there is no box),
-    alone (when there is nothing else) or never; `max_points` how many points it reads, the box's two corners
-    included; `mask` whether it takes an earlier mask.
+    after_prompt (after points and box alike), alone (when there is nothing else) or never; `max_points` how many points
+    it reads, the box's two corners included; `mask` whether it takes an earlier mask.
     """
 
     padding_point: str = "never"
@@ -105,9 +105,9 @@ class ModelEntry:
     `family` and `variant` say which network it is, `bytes` how large its weights are. A model ships with anymask
     (`bundled` is its folder), or is published (`weights`, and where these are an ONNX file `checkpoint`, the PyTorch
     original), or is always opened from a file of the user's own (neither). `enlarge` is how masks become as large as
-    the picture: bilinear in SAM's two steps, or bicubic in one. `matte` belongs to networks that find the subject by
-    themselves, `rembg` is the same as the package rembg does it. `second_look` is given for models that look twice
-    unless told not to. `aliases` are other names of the model.
+    the picture: bilinear in SAM's two steps, bilinear-once or bicubic in one. `matte` belongs to networks that find the
+    subject by themselves, `rembg` is the same as the package rembg does it. `second_look` is given for models that look
+    twice unless told not to. `aliases` are other names of the model.
     """
 
     name: str

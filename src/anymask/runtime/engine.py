@@ -78,7 +78,8 @@ def prompt_points(spec: ModelEntry, coords: np.ndarray, labels: np.ndarray) -> t
     wants."""
     rule, points = spec.prompts.padding_point, coords.shape[1]
     boxless = points > 0 and not (labels == BOX_START).any()
-    if (rule == "after_points" and boxless) or (rule == "alone" and not points):
+    wanted = {"after_points": boxless, "after_prompt": points > 0, "alone": points == 0}
+    if wanted.get(rule):
         coords = np.concatenate([coords, np.zeros((len(coords), 1, 2))], axis=1)
         labels = np.concatenate([labels, np.full((len(labels), 1), PADDING)], axis=1)
     return coords.astype(np.float32), labels.astype(np.float32)
