@@ -17,7 +17,7 @@ from anymask.networks import sam2
 from anymask.networks.sam.sam import normalize
 from anymask.networks.sam2.hiera import Size
 from anymask.networks.sam2.mask_decoder import Features
-from anymask.networks.sam2.memory_attention import MemoryAttention
+from anymask.networks.sam2.memory_attention import Memory, MemoryAttention
 from anymask.networks.sam2.positions import of_cells, of_times, rotate, turns
 from anymask.networks.sam2.sam2 import Sam2
 from anymask.networks.sam2.video import Bank, Seen, adopt, reduce, step, video_parts
@@ -49,8 +49,8 @@ class Tracked:
         found = recall(frame, self.prompted, self.others, frames, reverse)
         maps = torch.stack([self.at(number).maps for number, _ in found.maps], dim=1).float()
         pointers = torch.stack([self.at(number).pointers for number, _ in found.pointers], dim=1)
-        rows = torch.tensor([row for _, row in found.maps])
-        return Bank(maps, rows, pointers, torch.tensor([time for _, time in found.pointers]))
+        rows = torch.tensor([[row for _, row in found.maps]])
+        return Bank(rows, torch.tensor([[time for _, time in found.pointers]]), maps, pointers)
 
 
 def clicked(points: list[list[float]], labels: list[int]) -> tuple[Tensor, Tensor]:
@@ -232,11 +232,13 @@ def test_the_order_of_remembered_frames_does_not_matter() -> None:
     attention = parity.scattered(MemoryAttention())
     generator = torch.Generator().manual_seed(1)
     coarse = torch.randn(1, 256, 3, 4, generator=generator)
-    memory, places = torch.randn(2, 2, 28, 64, generator=generator)
-    expected = attention(coarse, memory, places, 4)
-    order = [*range(12, 24), *range(12), *range(24, 28)]
-    torch.testing.assert_close(attention(coarse, memory[:, order], places[:, order], 4), expected, rtol=1e-3, atol=1e-4)
-    assert (attention(coarse, memory, places, 28) - expected).abs().max() > 0.1, "places in the map do"
+    cells, places = torch.randn(2, 2, 2, 12, 64, generator=generator)
+    tokens, times = torch.randn(2, 4, 64, generator=generator)
+    expected = attention(coarse, Memory(cells, tokens.expand(2, -1, -1), places[0], times))
+    swapped = Memory(cells.flip(1), tokens.flip(0).expand(2, -1, -1), places[0].flip(0), times.flip(0))
+    torch.testing.assert_close(attention(coarse, swapped), expected, rtol=1e-3, atol=1e-4)
+    shifted = Memory(cells.roll(1, 2), tokens.expand(2, -1, -1), places[0].roll(1, 1), times)
+    assert (attention(coarse, shifted) - expected).abs().max() > 0.1, "but that of their cells does"
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["2.1", "2.0"])
@@ -264,7 +266,7 @@ def test_objects_of_one_step_do_not_see_each_other(minute: tuple[Sam2, Features]
     weigh(network, 1.0)
     generator = torch.Generator().manual_seed(5)
     maps, pointers = torch.randn(2, 1, 64, 16, 16, generator=generator), torch.randn(2, 2, 256, generator=generator)
-    bank = Bank(maps, torch.tensor([6]), pointers, torch.tensor([0.2, 0.1]))
+    bank = Bank(torch.tensor([[6]]), torch.tensor([[0.2, 0.1]]), maps, pointers)
     both = step(network, features, bank)
     alone = step(network, features, bank._replace(maps=maps[1:], pointers=pointers[1:]))
     for found, expected in zip(both, alone, strict=True):
@@ -281,7 +283,7 @@ def test_an_absent_object_has_no_mask_and_is_remembered_as_absent(minute: tuple[
     assert (gone.logits == -1024).all() and (there.logits > -1024).all()
     assert torch.equal(gone.pointers, network.no_obj_ptr) and not torch.equal(there.pointers, network.no_obj_ptr)
     remember = video_parts(network).remember
-    plain = remember(features.coarse, gone.logits, torch.ones(1, 1), torch.ones(1))
+    (plain,) = remember(features.coarse, gone.logits, torch.ones(1, 1), torch.ones(1, 1))
     mark = torch.zeros(1, 64) if network.no_obj_embed_spatial is None else network.no_obj_embed_spatial
     torch.testing.assert_close(gone.maps.float(), plain + mark.view(1, 64, 1, 1), rtol=1e-2, atol=1e-2)
     assert (network.no_obj_embed_spatial is None) == (mark.abs().max() == 0)
@@ -289,14 +291,13 @@ def test_an_absent_object_has_no_mask_and_is_remembered_as_absent(minute: tuple[
 
 def test_a_prompted_mask_is_remembered_hard(minute: tuple[Sam2, Features]) -> None:
     network, features = minute
-    remember, logits = video_parts(network).remember, torch.randn(1, 64, 64, generator=torch.Generator().manual_seed(1))
-    hard = remember(features.coarse, logits, torch.ones(1, 1), torch.ones(1))
-    soft = remember(features.coarse, logits, torch.ones(1, 1), torch.zeros(1))
-    assert (hard - soft).abs().max() > 1e-3
-    steep = 100 * logits  # whose soft mask is hard but for the borders
-    assert (remember(features.coarse, steep, torch.ones(1, 1), torch.zeros(1)) - hard).abs().mean() < (
-        hard - soft
-    ).abs().mean()
+    remember, logits = video_parts(network).remember, -torch.ones(1, 64, 64)
+    logits[:, :, 20:40] = 1
+    sure, hard, soft = torch.ones(1, 1), torch.ones(1, 1), torch.zeros(1, 1)
+    (expected,) = remember(features.coarse, logits, sure, hard)
+    assert (remember(features.coarse, logits, sure, soft)[0] - expected).abs().max() > 1e-2
+    steep = 1e5 * logits  # whose soft mask is a hard one
+    torch.testing.assert_close(remember(features.coarse, steep, sure, soft)[0], expected, rtol=1e-3, atol=1e-3)
 
 
 def test_a_given_mask_is_believed(minute: tuple[Sam2, Features]) -> None:
@@ -319,12 +320,9 @@ def test_a_given_mask_is_believed(minute: tuple[Sam2, Features]) -> None:
 def test_without_times_two_point_zero_sees_pointers_of_any_age_alike(minute: tuple[Sam2, Features]) -> None:
     network, features = minute
     generator = torch.Generator().manual_seed(5)
-    bank = Bank(
-        torch.randn(1, 1, 64, 16, 16, generator=generator),
-        torch.tensor([6]),
-        torch.randn(1, 1, 256, generator=generator),
-        torch.tensor([0.2]),
-    )
+    maps, pointer = torch.randn(1, 1, 64, 16, 16, generator=generator), torch.randn(1, 1, 256, generator=generator)
     condition = video_parts(network).condition
-    now, later = (condition(features.coarse, *bank._replace(times=torch.tensor([time]))) for time in (0.2, 0.9))
+    now, later = (
+        condition(features.coarse, torch.tensor([[6]]), torch.tensor([[time]]), maps, pointer)[0] for time in (0.2, 0.9)
+    )
     assert torch.equal(now, later) == (network.obj_ptr_tpos_proj is None)

@@ -3,13 +3,14 @@
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 import torch
 from torch import nn
 
 from anymask.catalog import ModelEntry
 from anymask.errors import WeightsError
-from anymask.networks.parts import Parts
+from anymask.networks.parts import Parts, VideoParts
 from anymask.runtime.checkpoint import check, read_state_dict
 
 
@@ -19,17 +20,21 @@ def load_parts(spec: ModelEntry, checkpoint: Path) -> Parts:
     Raises WeightsError for a file that is damaged, hostile or another model's checkpoint.
     """
     family = import_module(f"anymask.networks.{spec.family}")
-    state = read_state_dict(checkpoint)
-    check(state, spec, checkpoint)
     parts: Parts
     if spec.family == "pocket":  # whose weights come with their normalisation folded
+        state = read_state_dict(checkpoint)
+        check(state, spec, checkpoint)
         parts = family.from_state_dict(state)
     else:
-        with torch.device("meta"):
-            network = family.build(spec.variant)
-        network.load_state_dict(state, assign=True)
-        parts = family.parts(network.eval())
+        parts = family.parts(_loaded(family, spec, checkpoint))
     return Parts._make(part and part.requires_grad_(False) for part in parts)
+
+
+def load_video_parts(spec: ModelEntry, checkpoint: Path) -> VideoParts:
+    """What an engine runs, for a video, of a model that has a memory; as `load_parts`, and raises as that does."""
+    family = import_module(f"anymask.networks.{spec.family}")
+    parts: VideoParts = family.video_parts(_loaded(family, spec, checkpoint))
+    return VideoParts._make(part.requires_grad_(False) for part in parts)
 
 
 def load_matte(spec: ModelEntry, checkpoint: Path) -> nn.Module:
@@ -40,10 +45,15 @@ def load_matte(spec: ModelEntry, checkpoint: Path) -> nn.Module:
     if find_spec(f"anymask.networks.{spec.family}") is None:
         raise WeightsError(f"{checkpoint} is no ONNX file, and {spec.name} opens from ONNX files only.")
     family = import_module(f"anymask.networks.{spec.family}")
+    module: nn.Module = family.matte(_loaded(family, spec, checkpoint))
+    return module.eval().requires_grad_(False)
+
+
+def _loaded(family: ModuleType, spec: ModelEntry, checkpoint: Path) -> nn.Module:
+    """A model's network with a checkpoint's weights."""
     state = read_state_dict(checkpoint)
     check(state, spec, checkpoint)
     with torch.device("meta"):
-        network = family.build(spec.variant)
+        network: nn.Module = family.build(spec.variant)
     network.load_state_dict(state, assign=True)
-    module: nn.Module = family.matte(network.eval())
-    return module.eval().requires_grad_(False)
+    return network.eval()

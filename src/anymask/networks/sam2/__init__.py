@@ -3,8 +3,9 @@
 from anymask.networks.sam2.hiera import SIZES
 from anymask.networks.sam2.sam2 import Sam2
 from anymask.networks.sam2.served import parts
+from anymask.networks.sam2.video import video_parts
 
-__all__ = ["Sam2", "build", "parts"]
+__all__ = ["Sam2", "build", "parts", "video_parts"]
 
 
 def build(variant: str) -> Sam2:

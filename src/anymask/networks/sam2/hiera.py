@@ -136,7 +136,8 @@ class Attention(nn.Module):
 
     def _split(self, x: Tensor) -> Tensor:
         """BxHxWxD -> BxheadsxHWx(D/heads)."""
-        return x.flatten(1, 2).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        heads: Tensor = x.flatten(1, 2).unflatten(-1, (self.heads, -1))
+        return heads.transpose(1, 2)
 
 
 class Mlp(nn.Module):
@@ -154,4 +155,5 @@ class Mlp(nn.Module):
 
 def halve(x: Tensor) -> Tensor:
     """The largest of every 2 x 2 cells: BxHxWxC -> Bx(H/2)x(W/2)xC, H and W even."""
-    return x.unflatten(2, (-1, 2)).unflatten(1, (-1, 2)).amax(dim=(2, 4))
+    pairs: Tensor = x.unflatten(2, (-1, 2)).unflatten(1, (-1, 2))
+    return pairs.amax(dim=(2, 4))

@@ -82,12 +82,13 @@ class MaskDecoder(nn.Module):
 
     def of_masks(self, tokens: Tensor) -> Tensor:
         """The tokens of the masks, Bx4x256."""
-        return tokens[:, OTHERS : OTHERS + MASKS]
+        # One by one: a slice of so many tokens would be exported with an open length.
+        return torch.stack([tokens[:, OTHERS + mask] for mask in range(MASKS)], dim=1)
 
     def mask_weights(self, tokens: Tensor) -> Tensor:
         """A weight for each upscaled channel and each mask, Bx4x32."""
-        own = self.of_masks(tokens)
-        return torch.stack([head(own[:, index]) for index, head in enumerate(self.output_hypernetworks_mlps)], dim=1)
+        heads = enumerate(self.output_hypernetworks_mlps, start=OTHERS)
+        return torch.stack([head(tokens[:, index]) for index, head in heads], dim=1)
 
     def scores(self, tokens: Tensor) -> Tensor:
         """Predicted IoU of each mask, Bx4, 0..1."""

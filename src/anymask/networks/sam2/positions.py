@@ -5,6 +5,9 @@ from torch import Tensor
 
 BASE = 10000.0
 
+Turn = tuple[Tensor, Tensor]
+"""Cosine and sine of the angles that `rotate` turns by."""
+
 
 def of_cells(channels: int, height: int, width: int, device: torch.device | None = None) -> Tensor:
     """Sine code of each cell's row, then of its column (Carion et al. 2020): 1xchannelsxheightxwidth.
@@ -32,7 +35,7 @@ def of_times(times: Tensor, channels: int) -> Tensor:
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
-def turns(channels: int, height: int, width: int, device: torch.device | None = None) -> tuple[Tensor, Tensor]:
+def turns(channels: int, height: int, width: int, device: torch.device | None = None) -> Turn:
     """Cosine and sine, each (height·width)x(channels/2), by which `rotate` turns each pair of channels: the first half
     of the pairs by the cell's column, the second by its row (axial rotary code, Heo et al. 2024)."""
     frequency = BASE ** -(torch.arange(0, channels, 4, device=device) / channels)

@@ -12,8 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from anymask.networks.parts import VideoParts
 from anymask.networks.sam2.mask_decoder import Features, settle
-from anymask.networks.sam2.memory_attention import MEMORY, WIDTH
+from anymask.networks.sam2.memory_attention import MEMORY, WIDTH, Memory
 from anymask.networks.sam2.positions import of_cells, of_times
 from anymask.networks.sam2.sam2 import Sam2
 
@@ -27,16 +28,16 @@ PROMPTED = 6  # the row of the temporal code of prompted frames
 class Bank(NamedTuple):
     """What is remembered of B objects.
 
-    maps: BxFx64xhxw, the memories of F frames; rows: F, int64, the temporal code of each: r - 1 for the frame r steps
-    before, r = 1..6, and 6 for a prompted frame, however far.
-    pointers: BxPx256; times: P, float, how many frames before each was made (negative for those ahead), as a share of
-    the longest time, min(frames of the video, 16) - 1.
+    rows: 1xF, int64, the temporal code of each remembered frame: r - 1 for the frame r steps before, r = 1..6, and 6
+    for a prompted frame, however far. times: 1xP, how many frames before each pointer was made (negative for those
+    ahead), as a share of the longest time, min(frames of the video, 16) - 1.
+    maps: BxFx64xhxw, the memories; pointers: BxPx256.
     """
 
-    maps: Tensor
     rows: Tensor
-    pointers: Tensor
     times: Tensor
+    maps: Tensor
+    pointers: Tensor
 
 
 class Answer(NamedTuple):
@@ -60,24 +61,15 @@ class Seen(NamedTuple):
     maps: Tensor
 
 
-class VideoParts(NamedTuple):
-    """What an engine runs of the network for a video, beside the image encoder.
+class Alone(nn.Module):
+    """See `VideoParts`."""
 
-    condition: coarse 1x256xhxw and `Bank` -> coarse in its light, Bx256xhxw.
-    answer: `Features` of which coarse is in the light of memory, 1x or Bx, coords BxKx2 (input pixels), labels BxK
-        (1 foreground, 0 background, 2 and 3 the corners of a box, -1 padding, of which there is at least one)
-        -> `Answer`.
-    corrected: as answer, with a last argument, earlier logits Bx4hx4w.
-    adopt: `Features` as encoded and given masks Bx16hx16w (0 or 1) -> logits Bx4hx4w, pointers Bx256, presence Bx1.
-    remember: coarse as encoded, logits Bx4hx4w, presence Bx1, hard B (1 where the mask was prompted, else 0)
-        -> maps Bx64xhxw.
-    """
+    def __init__(self, network: Sam2) -> None:
+        super().__init__()
+        self.network = network
 
-    condition: nn.Module
-    answer: nn.Module
-    corrected: nn.Module
-    adopt: nn.Module
-    remember: nn.Module
+    def forward(self, coarse: Tensor) -> tuple[Tensor]:
+        return (self.network.without_memory(coarse),)
 
 
 class Condition(nn.Module):
@@ -87,18 +79,18 @@ class Condition(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, coarse: Tensor, maps: Tensor, rows: Tensor, pointers: Tensor, times: Tensor) -> Tensor:
+    def forward(self, coarse: Tensor, rows: Tensor, times: Tensor, maps: Tensor, pointers: Tensor) -> tuple[Tensor]:
         network = self.network
-        cells = of_cells(MEMORY, *maps.shape[3:], maps.device).flatten(2).transpose(1, 2)  # 1xNx64
-        places = (cells + network.maskmem_tpos_enc[rows].squeeze(1)).flatten(0, 1)
-        if network.obj_ptr_tpos_proj is None:  # version 2.0 does not tell them when a pointer was made
-            when = torch.zeros(SHARES * pointers.shape[1], MEMORY, device=maps.device)
-        else:
-            when = network.obj_ptr_tpos_proj(of_times(times, WIDTH)).repeat_interleave(SHARES, dim=0)
+        height, width = maps.shape[3:]
+        cells = of_cells(MEMORY, height, width, maps.device).flatten(2).transpose(1, 2)  # 1xNx64
+        places = cells + network.maskmem_tpos_enc.flatten(1)[rows].transpose(0, 1)
         tokens = pointers.unflatten(2, (SHARES, MEMORY)).flatten(1, 2)
-        memory = torch.cat([maps.flatten(3).transpose(2, 3).flatten(1, 2), tokens], dim=1)
-        found: Tensor = network.memory_attention(coarse, memory, torch.cat([places, when]), tokens.shape[1])
-        return found
+        if network.obj_ptr_tpos_proj is None:  # version 2.0 is not told when a pointer was made
+            when = torch.zeros_like(tokens[0])
+        else:
+            when = network.obj_ptr_tpos_proj(of_times(times[0], WIDTH)).repeat_interleave(SHARES, dim=0)
+        memory = Memory(maps.flatten(3).transpose(2, 3), tokens, places, when)
+        return (network.memory_attention(coarse, memory),)
 
 
 class Answering(nn.Module):
@@ -109,7 +101,7 @@ class Answering(nn.Module):
         self.network = network
 
     def forward(
-        self, coarse: Tensor, middle: Tensor, fine: Tensor, coords: Tensor, labels: Tensor, mask: Tensor | None = None
+        self, middle: Tensor, fine: Tensor, coarse: Tensor, coords: Tensor, labels: Tensor, mask: Tensor | None = None
     ) -> Answer:
         found = self.network.decode(Features(coarse, middle, fine), coords, labels, mask)
         single, score = settle(found.logits, found.scores)
@@ -131,7 +123,7 @@ class Adopt(nn.Module):
     def forward(self, coarse: Tensor, middle: Tensor, fine: Tensor, masks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         mask = self.network.mask_downsample(masks.unsqueeze(1)).squeeze(1)
         nowhere = torch.zeros(len(masks), 2, 2, device=masks.device), -torch.ones(len(masks), 2, device=masks.device)
-        pointers = self.answering(coarse, middle, fine, *nowhere, mask).pointers[:, 0]
+        pointers = self.answering(middle, fine, coarse, *nowhere, mask).pointers[:, 0]
         present = masks.flatten(1).amax(dim=1, keepdim=True) > 0
         pointers = torch.where(present, pointers, self.network.no_obj_ptr)
         return reduce(SCALE * masks + BIAS), pointers, SCALE * present.to(masks.dtype) + BIAS
@@ -144,20 +136,20 @@ class Remember(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, coarse: Tensor, logits: Tensor, presence: Tensor, hard: Tensor) -> Tensor:
+    def forward(self, coarse: Tensor, logits: Tensor, presence: Tensor, hard: Tensor) -> tuple[Tensor]:
         whole = F.interpolate(logits.unsqueeze(1), scale_factor=4.0, mode="bilinear", align_corners=False)
         masks = torch.where(hard.view(-1, 1, 1, 1) > 0, (whole > 0).to(whole.dtype), whole.sigmoid())
         maps: Tensor = self.network.memory_encoder(coarse, SCALE * masks + BIAS)
         absent = self.network.no_obj_embed_spatial
-        if absent is None:
-            return maps
-        return maps + torch.where(presence > 0, 0.0, absent).unsqueeze(2).unsqueeze(3)
+        if absent is not None:
+            maps = maps + torch.where(presence > 0, 0.0, absent).unsqueeze(2).unsqueeze(3)
+        return (maps,)
 
 
 def video_parts(network: Sam2) -> VideoParts:
     """What an engine runs of the network for a video."""
     answering = Answering(network)
-    return VideoParts(Condition(network), answering, answering, Adopt(network), Remember(network))
+    return VideoParts(Alone(network), Condition(network), answering, answering, Adopt(network), Remember(network))
 
 
 def step(
@@ -173,20 +165,21 @@ def step(
     """
     parts = video_parts(network)
     if bank is None:
-        coarse = network.without_memory(features.coarse)
+        (coarse,) = parts.alone(features.coarse)
         objects = 1 if coords is None else len(coords)
     else:
-        coarse = parts.condition(features.coarse, *bank)
+        (coarse,) = parts.condition(features.coarse, *bank)
         objects = len(coarse)
     prompted = coords is not None and labels is not None
     points = labels.shape[1] if labels is not None else 0
     coords, labels = padded(coords, labels, objects, coarse.device)
-    given = (coarse, features.middle, features.fine, coords, labels)
+    given = (features.middle, features.fine, coarse, coords, labels)
     found = parts.answer(*given) if earlier is None else parts.corrected(*given, earlier.clamp(-CLAMP, CLAMP))
     best = 1 + found.scores[:, 1:].argmax(dim=1) if points < 2 else torch.zeros_like(labels[:, 0], dtype=torch.long)
     row = torch.arange(objects, device=coarse.device)
     logits, pointers = found.logits[row, best], found.pointers[row, best]
-    maps = parts.remember(features.coarse, logits, found.presence, torch.full((objects,), float(prompted)))
+    hard = torch.full((objects, 1), float(prompted), device=coarse.device)
+    (maps,) = parts.remember(features.coarse, logits, found.presence, hard)
     return Seen(logits, found.scores[row, best], pointers, found.presence, maps.bfloat16())
 
 
@@ -194,8 +187,9 @@ def adopt(network: Sam2, features: Features, masks: Tensor) -> Seen:
     """B objects whose masks Bx16hx16w (0 or 1) on a frame are given: they are believed as they are."""
     parts = video_parts(network)
     logits, pointers, presence = parts.adopt(*features, masks)
-    maps = parts.remember(features.coarse, logits, presence, torch.ones(len(masks)))
-    return Seen(logits, torch.ones(len(masks)), pointers, presence, maps.bfloat16())
+    sure = torch.ones(len(masks), 1, device=masks.device)
+    (maps,) = parts.remember(features.coarse, logits, presence, sure)
+    return Seen(logits, sure[:, 0], pointers, presence, maps.bfloat16())
 
 
 def padded(coords: Tensor | None, labels: Tensor | None, objects: int, device: torch.device) -> tuple[Tensor, Tensor]:
