@@ -24,6 +24,7 @@ LAYERS = (
         "placement",
         "progress",
         "prompts",
+        "recall",
         "rle",
         "transfer",
     },

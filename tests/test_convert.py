@@ -24,7 +24,7 @@ import parity  # noqa: E402
 from anymask.runtime.torch import TorchSegmentEngine  # noqa: E402
 
 ASSETS = Path(__file__).parents[1] / "assets"
-MODELS = ("mobile_sam", "efficient_sam_ti")
+MODELS = ("mobile_sam", "efficient_sam_ti", "sam2.1_hiera_tiny")
 LIMIT = 10 * parity.LIMIT  # in deviations of the array
 SAID = "Preparing efficient_sam_ti"
 

@@ -327,7 +327,7 @@ class Stub(torch.nn.Module):
         return self.logits, torch.arange(8.0).reshape(2, 4)
 
 
-@pytest.mark.parametrize("model", ["mobile_sam", "efficient_sam_ti"])
+@pytest.mark.parametrize("model", ["mobile_sam", "efficient_sam_ti", "sam2.1_hiera_tiny"])
 @pytest.mark.parametrize("size", [(360, 500), (500, 361), (7, 900), (2049, 1025)])
 def test_masks_are_enlarged_as_the_engine_does(model, size):
     spec: ModelEntry = find(model)

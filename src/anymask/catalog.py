@@ -31,8 +31,8 @@ class PromptRules:
     """How a network wants its prompts.
 
     `padding_point` says when a point without effect is added: after_points (after the points, when there is no box),
-    alone (when there is nothing else) or never; `max_points` how many points it reads, the box's two corners
-    included; `mask` whether it takes an earlier mask.
+    after_prompt (after points and box alike), alone (when there is nothing else) or never; `max_points` how many points
+    it reads, the box's two corners included; `mask` whether it takes an earlier mask.
     """
 
     padding_point: str = "never"
@@ -107,10 +107,10 @@ class ModelEntry:
     original), or is always opened from a file of the user's own (neither). `commercial` says whether the licence allows
     commercial use without asking that the user's own programs be open, `copyleft` that it allows it and asks that.
     `instances`: the network finds all objects at once, and so many of them are kept at most; prompts choose among those
-    that `everything` finds unless told otherwise. `enlarge` is how masks become as large as
-    the picture: bilinear in SAM's two steps, or bicubic in one. `matte` belongs to networks that find the subject by
-    themselves, `rembg` is the same as the package rembg does it. `second_look` is given for models that look twice
-    unless told not to. `aliases` are other names of the model.
+    that `everything` finds unless told otherwise. `enlarge` is how masks become as large as the picture: bilinear in
+    SAM's two steps, bilinear-once or bicubic in one. `matte` belongs to networks that find the subject by themselves,
+    `rembg` is the same as the package rembg does it. `second_look` is given for models that look twice unless told not
+    to; `memory` says that it remembers objects from frame to frame of a video. `aliases` are other names of the model.
     """
 
     name: str
@@ -136,6 +136,7 @@ class ModelEntry:
     everything: dict[str, float] = field(default_factory=dict, hash=False)
     subject: Calibration = Calibration()
     second_look: SecondLook | None = None
+    memory: bool = False
 
     @property
     def path(self) -> Path:

@@ -2,9 +2,9 @@
 
 The rule is SAM's (Kirillov et al. 2023, `Sam.postprocess_masks`): logits are enlarged bilinearly to the network's
 input grid, the padding is cut off, and the rest is enlarged bilinearly to the picture. EfficientSAM's is one bicubic
-step from logits to picture. Either is linear and separable, so a piece of the result is `rows @ logits @ columns.T`
-with the steps' matrices multiplied once and kept. We work in square tiles: a tile touches few logits, and one whose
-logits all have the same sign needs no arithmetic at all. Large masks are enlarged whole instead.
+step from logits to picture, SAM 2's one bilinear. Each is linear and separable, so a piece of the result is `rows @
+logits @ columns.T` with the steps' matrices multiplied once and kept. We work in square tiles: a tile touches few
+logits, and one whose logits all have the same sign needs no arithmetic at all. Large masks are enlarged whole instead.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Placement:
         input_height, input_width: the part of the input grid, from its top left corner, that the crop was resized to;
             the rest is padding.
         crop: x0, y0, x1, y1, the part of the picture that the network saw; the whole picture when left out.
-        enlarge: bilinear, in two steps; or bicubic, in one, for a picture that fills the input grid.
+        enlarge: bilinear, in two steps; or, for a picture that fills the input grid, in one: bilinear-once or bicubic.
     """
 
     height: int
@@ -164,7 +164,7 @@ class Placement:
         touched = np.argwhere(_counts(logits > -margin, rows, columns) > 0)
         if not len(touched):
             return Region(0, 0, np.zeros((0, 0), bool))
-        if self.enlarge == "bilinear" and len(touched) * WHOLE > cells.size:
+        if self.enlarge != "bicubic" and len(touched) * WHOLE > cells.size:
             return tight(self._enlarged(logits) > 0, *self.crop[:2])
         (top, left), (bottom, right) = touched.min(axis=0), touched.max(axis=0)
         y, x = rows[top].start, columns[left].start
@@ -178,14 +178,15 @@ class Placement:
         return tight(pixels, self.crop[0] + x, self.crop[1] + y)
 
     def _enlarged(self, logits: np.ndarray) -> np.ndarray:
-        """Both bilinear steps on a whole map float32 `[h, w]`, by OpenCV: float32 `[crop height, crop width]`."""
-        grid = cv2.resize(logits, (self.model_width, self.model_height), interpolation=cv2.INTER_LINEAR)
+        """The bilinear steps on a whole map float32 `[h, w]`, by OpenCV: float32 `[crop height, crop width]`."""
+        size = (self.crop_width, self.crop_height)
+        if self.enlarge == "bilinear-once":
+            return _resized(logits, size)
+        grid = _resized(logits, (self.model_width, self.model_height))
         valid = grid[: self.input_height, : self.input_width]
         if valid.shape == (self.crop_height, self.crop_width):
             return valid
-        size = (self.crop_width, self.crop_height)
-        enlarged: np.ndarray = cv2.resize(valid, size, interpolation=cv2.INTER_LINEAR)
-        return enlarged
+        return _resized(valid, size)
 
     def _strips(self, logits: np.ndarray) -> tuple[list[Strip], list[Strip]]:
         h, w = logits.shape[-2:]
@@ -221,6 +222,11 @@ def tight(pixels: np.ndarray, x: int = 0, y: int = 0) -> Region:
     return Region(x + int(columns[0]), y + int(rows[0]), pixels)
 
 
+def _resized(logits: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    resized: np.ndarray = cv2.resize(logits, size, interpolation=cv2.INTER_LINEAR)
+    return resized
+
+
 def _tile(logits: np.ndarray, row: Strip, column: Strip) -> np.ndarray:
     tile: np.ndarray = row.weights @ logits[..., row.low : row.high, column.low : column.high] @ column.weights.T
     return tile
@@ -246,6 +252,9 @@ def _strips(cells: int, model: int, valid: int, size: int, enlarge: str) -> list
     """An axis's `cells` logits enlarged to `model` pixels, cut to the first `valid`, enlarged to `size`; in tiles."""
     if enlarge == "bicubic":
         indices, weights = _cubic_taps(cells, size)
+    elif enlarge == "bilinear-once":
+        low, high, weight = _taps(cells, size)
+        indices, weights = np.stack([low, high], axis=1), np.stack([1 - weight, weight], axis=1)
     else:
         near, far, share = _taps(valid, size)
         low, high, weight = _taps(cells, model)

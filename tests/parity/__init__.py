@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
@@ -118,6 +119,22 @@ def sam_prompt(case: dict[str, Any], picture: tuple[int, ...]) -> tuple[Tensor, 
     coords = coords * torch.tensor([width / picture[1], height / picture[0]], dtype=torch.float64)
     mask = torch.from_numpy(seeded_mask_logits(256, 256, case["mask_seed"]))[None] if "mask_seed" in case else None
     return coords.float(), labels.float(), mask
+
+
+def sam2_image(picture: np.ndarray) -> Tensor:
+    """SAM 2's input: the picture stretched to 1024 x 1024 in floating point, antialiased. float32 1x1024x1024x3."""
+    pixels = torch.from_numpy(picture).float().permute(2, 0, 1)[None]
+    resized = F.interpolate(pixels, (SAM_SIDE, SAM_SIDE), mode="bilinear", antialias=True, align_corners=False)
+    return resized.permute(0, 2, 3, 1)
+
+
+def sam2_prompt(case: dict[str, Any], picture: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor | None]:
+    """A golden's prompt as SAM 2's networks take it, as `sam_prompt`; a padding point follows a box as well."""
+    coords, labels, mask = sam_prompt(case, (SAM_SIDE, SAM_SIDE))
+    if "box" in case:
+        coords = torch.cat([coords, torch.zeros(len(coords), 1, 2)], dim=1)
+        labels = torch.cat([labels, -torch.ones(len(labels), 1)], dim=1)
+    return coords * torch.tensor([SAM_SIDE / picture[1], SAM_SIDE / picture[0]]), labels, mask
 
 
 def sam_size(picture: tuple[int, ...]) -> tuple[int, int]:

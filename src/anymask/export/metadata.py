@@ -17,6 +17,7 @@ FIT = {
 RESIZE = {
     "area": "each pixel the mean of what it covers (OpenCV's INTER_AREA)",
     "antialias": "bilinear with antialiasing, on 8-bit values (Pillow's BILINEAR)",
+    "smooth": "bilinear with antialiasing, on floating-point values",
     "linear": "bilinear without antialiasing, on floating-point values",
 }
 
@@ -53,6 +54,7 @@ def labels(spec: ModelEntry) -> str:
     """What the labels of points are, and which points the caller adds."""
     rule = {
         "after_points": "; where there is no box, a padding point at (0, 0) must follow the points",
+        "after_prompt": "; a padding point at (0, 0) must follow points and box, unless there are none",
         "alone": "; a padding point stands where there is nothing else",
         "never": "",
     }[spec.prompts.padding_point]

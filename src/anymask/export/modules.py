@@ -70,6 +70,8 @@ class PromptDecoder(nn.Module):
         height, width = _lengths(size)
         if self.enlarge == "bicubic":
             return F.interpolate(logits, (height, width), mode="bicubic")
+        if self.enlarge == "bilinear-once":
+            return F.interpolate(logits, (height, width), mode="bilinear")
         logits = F.interpolate(logits, (self.side, self.side), mode="bilinear")
         if self.fit == "letterbox":
             exact = size.double()  # rounded as `Placement` does

@@ -1,4 +1,4 @@
-"""What an engine runs of a promptable network: up to four modules, each of which becomes one graph."""
+"""What an engine runs of a promptable network: a few modules, each of which becomes one graph."""
 
 from typing import NamedTuple
 
@@ -21,3 +21,31 @@ class Parts(NamedTuple):
     prepare: nn.Module | None
     decoder: nn.Module
     masked: nn.Module | None
+
+
+class VideoParts(NamedTuple):
+    """What an engine runs, beside the encoder, of a network that remembers objects from frame to frame.
+
+    B objects, of which F frames and P pointers are remembered; what they share comes first. Masks are of h x w, whole
+    masks of S x S. The features are the encoder's; `coarse` is the first of them, 1xCxMxM, the others are `finer`.
+
+    alone: coarse -> (coarse of a frame without memory,), 1xCxMxM.
+    condition: coarse, rows 1xF (int64, the temporal code of each frame: r - 1 for the frame r steps before, r = 1..6,
+        and 6 for a prompted frame, however far), times 1xP (float32, how long before each pointer was made, as a share
+        of the longest time), maps BxFxcxMxM, pointers BxPxC -> (coarse in the light of memory,), BxCxMxM.
+    answer: *finer, coarse that one of these two made, coords BxKx2 (float32, input pixels), labels BxK (1 foreground,
+        0 background, 2 and 3 the corners of a box, -1 padding, at least one of them) -> logits Bx(1+C)xhxw, predicted
+        IoU Bx(1+C), pointers Bx(1+C)xC, presence Bx1 (above 0 where the object is in the picture). Index 0 is the
+        answer to a clear prompt, the others are the candidates for an ambiguous one.
+    corrected: as answer, with a last argument, earlier logits Bxhxw within -32..32.
+    adopt: *features and given masks BxSxS (0 or 1) -> logits Bxhxw, pointers BxC, presence Bx1.
+    remember: coarse, logits Bxhxw, presence Bx1, hard Bx1 (1 where the mask was prompted, else 0)
+        -> (maps BxcxMxM,), which are kept in bfloat16.
+    """
+
+    alone: nn.Module
+    condition: nn.Module
+    answer: nn.Module
+    corrected: nn.Module
+    adopt: nn.Module
+    remember: nn.Module

@@ -12,10 +12,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from anymask.catalog import ModelEntry, find
+from anymask.catalog import ModelEntry, find, models
 from anymask.downloads import located
 from anymask.errors import MissingExtraError, ModelError, WeightsError
-from anymask.runtime.engine import MatteEngine, SegmentEngine, TrimapEngine
+from anymask.runtime.engine import MatteEngine, SegmentEngine, TrimapEngine, VideoEngine
 from anymask.runtime.graphs import graph_folder, is_onnx
 
 if TYPE_CHECKING:
@@ -27,7 +27,15 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 PREPROCESSINGS = ("original", "rembg")
 
-__all__ = ["DEVICES", "PRECISIONS", "PREPROCESSINGS", "load_matte_engine", "load_segment_engine", "load_trimap_engine"]
+__all__ = [
+    "DEVICES",
+    "PRECISIONS",
+    "PREPROCESSINGS",
+    "load_matte_engine",
+    "load_segment_engine",
+    "load_trimap_engine",
+    "load_video_engine",
+]
 
 _told: set[str] = set()
 
@@ -51,6 +59,31 @@ def load_segment_engine(
     """
     spec = find(model, "segment")
     return _load(spec, *_choose(device, precision), weights)
+
+
+def load_video_engine(
+    model: str, device: str = "auto", precision: str = "auto", weights: str | Path | None = None
+) -> VideoEngine:
+    """A model with a memory, ready to run on pictures and videos; arguments and errors as for `load_segment_engine`.
+
+    `weights` is a checkpoint, not a folder. Raises ModelError for a model without a memory, too.
+    """
+    spec = find(model, "segment")
+    if not spec.memory:
+        able = [entry.name for entry in models() if entry.memory]
+        raise ModelError(f"{spec.name} has no memory of objects; these have: {', '.join(able)}.")
+    device, precision = _choose(device, precision)
+    path = _file(spec, weights)
+    if path.is_dir():
+        raise WeightsError(f"{path} is a folder; for videos {spec.name} opens from a checkpoint.")
+    if device != "cpu":
+        from anymask.runtime.torch import TorchVideoEngine
+
+        return TorchVideoEngine(spec, path, device, precision)
+    from anymask.runtime.openvino import OpenVINOVideoEngine
+
+    video = graph_folder(spec, path, video=True)
+    return _opened(spec, path, lambda folder: OpenVINOVideoEngine(spec, folder, video, precision))
 
 
 def load_matte_engine(

@@ -4,6 +4,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openvino as ov
@@ -13,13 +14,19 @@ from openvino.frontend.pytorch.fx_decoder import TorchFXPythonDecoder
 from torch import Tensor, nn
 
 from anymask.catalog import ModelEntry
-from anymask.networks.parts import Parts
+from anymask.networks.parts import Parts, VideoParts
 from anymask.runtime.engine import padded_picture
-from anymask.runtime.parts import load_instances, load_matte, load_parts
+from anymask.runtime.parts import load_instances, load_matte, load_parts, load_video_parts
 from anymask.runtime.precise import mark_exact
 
 ROWS, COLUMNS = torch.export.Dim("rows", min=2, max=256), torch.export.Dim("columns", min=2, max=256)
 PROMPTS, POINTS = torch.export.Dim("prompts", min=1, max=4096), torch.export.Dim("points", min=1, max=4096)
+REMEMBERED = torch.export.Dim("remembered", min=1, max=4096)
+
+Axes = dict[int, Any]
+"""Which axes of an input are open, by number."""
+
+PROMPT_AXES: tuple[Axes, ...] = ({0: PROMPTS, 1: POINTS}, {0: PROMPTS, 1: POINTS}, {0: PROMPTS})
 
 
 def write_graphs(spec: ModelEntry, checkpoint: Path, folder: Path) -> None:
@@ -72,24 +79,69 @@ def convert_parts(spec: ModelEntry, parts: Parts) -> Iterator[tuple[str, ov.Mode
         yield "masked", convert_module(parts.masked, embedding, prompts)
 
 
+def write_video_graphs(spec: ModelEntry, checkpoint: Path, folder: Path) -> None:
+    """Write the graphs that a model with a memory runs beside its encoder to a folder; as `write_graphs`."""
+    side = spec.input.side
+    parts = load_parts(spec, checkpoint)
+    with torch.device("meta"):
+        shapes = [tuple(map.shape) for map in parts.encoder.to("meta")(torch.zeros(1, side, side, 3))]
+    for name, model in convert_video_parts(load_video_parts(spec, checkpoint), shapes, spec.mask_side, side):
+        xml = folder / f"{name}.xml"
+        ov.save_model(model, xml, compress_to_fp16=False)
+        mark_exact(xml)
+
+
+def convert_video_parts(
+    parts: VideoParts, features: Sequence[tuple[int, ...]], mask_side: int, side: int
+) -> Iterator[tuple[str, ov.Model]]:
+    """A network's graphs for a video by the names of its parts, for one object; the numbers of points, of remembered
+    frames and of pointers stay open.
+
+    features: the shapes of the encoder's, the coarse one first, whose channels are those of pointers.
+    mask_side, side: of the low-resolution masks and of the input.
+    """
+    coarse, *finer = (torch.zeros(shape) for shape in features)
+    low, present = torch.zeros(1, mask_side, mask_side), torch.ones(1, 1)
+    yield "alone", convert_module(parts.alone, [coarse])
+    (maps,) = parts.remember(coarse, low, present, present)
+    width = coarse.shape[1]
+    remembered = [
+        torch.zeros(1, 2, dtype=torch.int64),
+        torch.zeros(1, 3),
+        torch.zeros(1, 2, *maps.shape[1:]),
+        torch.zeros(1, 3, width),
+    ]
+    axes = [{1: REMEMBERED}, {1: POINTS}, {1: REMEMBERED}, {1: POINTS}]
+    yield "condition", convert_module(parts.condition, [coarse], remembered, axes)
+    prompts, several = [torch.zeros(1, 3, 2), torch.ones(1, 3)], [{1: POINTS}, {1: POINTS}]
+    yield "answer", convert_module(parts.answer, [*finer, coarse], prompts, several)
+    yield "corrected", convert_module(parts.corrected, [*finer, coarse], [*prompts, low], [*several, {}])
+    yield "adopt", convert_module(parts.adopt, [coarse, *finer, torch.zeros(1, side, side)])
+    yield "remember", convert_module(parts.remember, [coarse, low, present, present])
+
+
 def convert_module(
-    module: nn.Module, fixed: Sequence[Tensor], prompts: Sequence[Tensor] = (), open_size: bool = False
+    module: nn.Module,
+    fixed: Sequence[Tensor],
+    prompts: Sequence[Tensor] = (),
+    axes: Sequence[Axes] = PROMPT_AXES,
+    open_size: bool = False,
 ) -> ov.Model:
-    """The graph of a module called with inputs of fixed shapes, and then coords, labels and mask as far as given.
+    """The graph of a module called with inputs of fixed shapes, and then with prompts, whose `axes` stay open: as given
+    when left out, coords, labels and mask.
 
     `open_size`: height and width of the first input stay open, both multiples of 32.
 
     Through OpenVINO's PyTorch frontend itself: `openvino.convert_model` would do the same and report its use over the
     network.
     """
-    several = {0: PROMPTS, 1: POINTS}
-    size = {2: 32 * ROWS, 3: 32 * COLUMNS} if open_size else {}
-    axes = (size, *({} for _ in fixed[1:]), *(several, several, {0: PROMPTS})[: len(prompts)])
+    size: Axes = {2: 32 * ROWS, 3: 32 * COLUMNS} if open_size else {}
+    opened = (size, *({} for _ in fixed[1:]), *axes[: len(prompts)])
     logging.disable(logging.WARNING)  # OpenVINO logs which decompositions this torch does not know
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # torch.export's own, about its tree specs
-            program = torch.export.export(module, (*fixed, *prompts), dynamic_shapes=axes)
+            program = torch.export.export(module, (*fixed, *prompts), dynamic_shapes=opened)
             frontend = FrontEndManager().load_by_framework("pytorch")
             decoder = TorchFXPythonDecoder.from_exported_program(program)  # must outlive the conversion
             model = frontend.convert(frontend.load(decoder))
@@ -97,7 +149,7 @@ def convert_module(
         logging.disable(logging.NOTSET)
     shapes = [
         [-1 if axis in open_axes else size for axis, size in enumerate(tensor.shape)]
-        for tensor, open_axes in zip((*fixed, *prompts), axes, strict=True)
+        for tensor, open_axes in zip((*fixed, *prompts), opened, strict=True)
     ]
     model.reshape({port: ov.PartialShape(shape) for port, shape in zip(model.inputs, shapes, strict=True)})
     model.validate_nodes_and_infer_types()

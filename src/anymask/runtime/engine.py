@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -56,6 +56,52 @@ class InstanceEngine(SegmentEngine, Protocol):
         ...
 
 
+class VideoEngine(SegmentEngine, Protocol):
+    """A promptable network that remembers objects from frame to frame. B objects, F remembered frames and P pointers of
+    each; the features are those of `encode`. It holds no state of any video; safe to call from many threads.
+
+    `lit` is what `alone` or `condition` made: a frame's features without a memory, or in the light of one.
+    """
+
+    def alone(self, features: Features) -> Features:
+        """A frame by itself, as the first that an object is prompted on."""
+        ...
+
+    def condition(
+        self, features: Features, rows: np.ndarray, times: np.ndarray, maps: np.ndarray, pointers: np.ndarray
+    ) -> Features:
+        """A frame in the light of memory: rows int [F] and times [P] as `anymask.recall` gives them, maps float32
+        [B, F, c, M, M], pointers float32 [B, P, C]; both at least one."""
+        ...
+
+    def answer(
+        self, lit: Features, coords: np.ndarray, labels: np.ndarray, earlier: np.ndarray | None = None
+    ) -> Answered:
+        """B prompts, one for each object that the frame was lit for: coords float32 [B, K, 2] in input pixels, labels
+        [B, K], earlier logits float32 [B, h, w] that they correct. K may be 0: where is it now?"""
+        ...
+
+    def adopt(self, features: Features, masks: np.ndarray) -> Answered:
+        """Objects whose masks are given, bool [B, S, S] on the input grid, and believed as they are: C is 0."""
+        ...
+
+    def remember(self, features: Features, logits: np.ndarray, presence: np.ndarray, prompted: bool) -> np.ndarray:
+        """What to keep of a frame: logits float32 [B, h, w] and presence [B] of the answer, and whether it was prompted
+        -> maps float32 [B, c, M, M], rounded to bfloat16 as the published network keeps them."""
+        ...
+
+
+class Answered(NamedTuple):
+    """Masks of B objects: logits float32 [B, 1 + C, h, w], predicted IoU [B, 1 + C], pointers [B, 1 + C, width], and
+    presence [B], above 0 where the object is on the frame. 0 is the single mask, the others are the candidates for an
+    ambiguous prompt, and for a frame without one."""
+
+    logits: np.ndarray
+    scores: np.ndarray
+    pointers: np.ndarray
+    presence: np.ndarray
+
+
 class MatteEngine(Protocol):
     """A network that finds a picture's subject. Safe to call from many threads."""
 
@@ -93,7 +139,33 @@ def prompt_points(spec: ModelEntry, coords: np.ndarray, labels: np.ndarray) -> t
     wants."""
     rule, points = spec.prompts.padding_point, coords.shape[1]
     boxless = points > 0 and not (labels == BOX_START).any()
-    if (rule == "after_points" and boxless) or (rule == "alone" and not points):
+    wanted = {"after_points": boxless, "after_prompt": points > 0, "alone": points == 0}
+    if wanted.get(rule):
         coords = np.concatenate([coords, np.zeros((len(coords), 1, 2))], axis=1)
         labels = np.concatenate([labels, np.full((len(labels), 1), PADDING)], axis=1)
     return coords.astype(np.float32), labels.astype(np.float32)
+
+
+def video_points(coords: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A prompt's points on a video's frame, float32: a padding point follows them, and two stand where there are
+    none."""
+    more = 1 if coords.shape[1] else 2
+    coords = np.pad(np.asarray(coords, np.float32), ((0, 0), (0, more), (0, 0)))
+    return coords, np.pad(np.asarray(labels, np.float32), ((0, 0), (0, more)), constant_values=PADDING)
+
+
+def bounded(earlier: np.ndarray) -> np.ndarray:
+    """Earlier logits within the bounds that SAM 2 was shown them in."""
+    return np.asarray(earlier, np.float32).clip(-32, 32)
+
+
+def adopted(logits: np.ndarray, pointers: np.ndarray, presence: np.ndarray) -> Answered:
+    """The answer for masks that were given: logits [B, h, w], pointers [B, width], presence [B, 1]; it is sure."""
+    return Answered(logits[:, None], np.ones((len(logits), 1), np.float32), pointers[:, None], presence[:, 0])
+
+
+def to_bfloat16(values: np.ndarray) -> np.ndarray:
+    """float32 values rounded to the nearest bfloat16, ties to even; finite ones."""
+    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    rounded: np.ndarray = ((bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000).astype(np.uint32).view(np.float32)
+    return rounded

@@ -2,7 +2,8 @@
 
 A folder of graphs holds encoder.xml, decoder.xml and, where the network has such parts, prepare.xml and masked.xml (see
 `networks/parts.py`), or matte.xml of a network that finds the subject by itself, or instances.xml of one that finds all
-objects at once; each with its constants in a .bin file beside it, in float32.
+objects at once; each with its constants in a .bin file beside it, in float32. What a network with a memory runs for a
+video lies in a folder of its own, made when a video is first opened.
 """
 
 import atexit
@@ -24,8 +25,10 @@ GRAPH_VERSION = 4
 """Raised whenever the code that graphs are made of changes what they hold; they are then made anew."""
 
 
-def graph_folder(spec: ModelEntry, checkpoint: Path) -> Path:
+def graph_folder(spec: ModelEntry, checkpoint: Path, video: bool = False) -> Path:
     """The folder of a checkpoint's graphs, converted unless an earlier run did; standard error says when that begins.
+
+    `video`: of those graphs that only a video needs.
 
     It is kept under `home()`, or, where that cannot be written, until the process ends.
 
@@ -37,20 +40,21 @@ def graph_folder(spec: ModelEntry, checkpoint: Path) -> Path:
     if kept is None:
         kept = Path(tempfile.mkdtemp(prefix="anymask-"))
         atexit.register(shutil.rmtree, kept, ignore_errors=True)
-    folder = kept / f"{spec.name}-{GRAPH_VERSION}-{checkpoint_sha256(checkpoint)[:16]}"
+    name = f"{spec.name}-video" if video else spec.name
+    folder = kept / f"{name}-{GRAPH_VERSION}-{checkpoint_sha256(checkpoint)[:16]}"
     if not folder.exists():
         with alone(kept / f".{folder.name}.lock"):
             if not folder.exists():  # another process may have made it while this one waited
-                _make(spec, checkpoint, folder)
+                _make(spec, checkpoint, folder, video)
     return folder
 
 
-def _make(spec: ModelEntry, checkpoint: Path, folder: Path) -> None:
+def _make(spec: ModelEntry, checkpoint: Path, folder: Path, video: bool) -> None:
     """Convert next to the folder and move it there in one step, so that nobody ever finds half of it."""
-    write = _writer(spec, checkpoint)
+    write = _writer(spec, checkpoint, video)
     unfinished = folder.with_name(f".{folder.name}")
     shutil.rmtree(unfinished, ignore_errors=True)  # of a process that was killed
-    sys.stderr.write(f"Preparing {spec.name} for this machine, once ...\n")
+    sys.stderr.write(f"Preparing {spec.name} for {'videos on ' if video else ''}this machine, once ...\n")
     try:
         unfinished.mkdir()
         write(spec, checkpoint, unfinished)
@@ -59,7 +63,7 @@ def _make(spec: ModelEntry, checkpoint: Path, folder: Path) -> None:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _writer(spec: ModelEntry, checkpoint: Path) -> Callable[[ModelEntry, Path, Path], None]:
+def _writer(spec: ModelEntry, checkpoint: Path, video: bool) -> Callable[[ModelEntry, Path, Path], None]:
     """What makes the graphs of this file."""
     if is_onnx(checkpoint):
         from anymask.runtime.onnx import write_onnx_graph
@@ -67,10 +71,12 @@ def _writer(spec: ModelEntry, checkpoint: Path) -> Callable[[ModelEntry, Path, P
         return write_onnx_graph
     if find_spec("torch") is None:
         raise MissingExtraError(f'Preparing {spec.name}, once, needs the torch extra: pip install "anymask[torch]".')
-    from anymask.runtime.convert import write_graphs, write_instance_graph, write_matte_graph
+    from anymask.runtime.convert import write_graphs, write_instance_graph, write_matte_graph, write_video_graphs
 
     if spec.instances:
         return write_instance_graph
+    if video:
+        return write_video_graphs
     return write_graphs if "segment" in spec.tasks else write_matte_graph
 
 

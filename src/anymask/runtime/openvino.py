@@ -12,7 +12,17 @@ from anymask.catalog import ModelEntry
 from anymask.errors import WeightsError
 from anymask.hashes import digest
 from anymask.home import writable_folder
-from anymask.runtime.engine import Embedding, Features, padded_picture, prompt_points
+from anymask.runtime.engine import (
+    Answered,
+    Embedding,
+    Features,
+    adopted,
+    bounded,
+    padded_picture,
+    prompt_points,
+    to_bfloat16,
+    video_points,
+)
 
 ANY, KNOWN = -1, -2  # numbers of points
 
@@ -189,6 +199,51 @@ class OpenVINOSegmentEngine:
             if key not in self._decoders:
                 self._decoders[key] = Graph(self._folder / f"{name}.xml", self._precision, points)
             return self._decoders[key]
+
+
+class OpenVINOVideoEngine(OpenVINOSegmentEngine):
+    """The same of a network with a memory (see `runtime.engine.VideoEngine`); `video` is the folder of its graphs for
+    videos."""
+
+    def __init__(self, spec: ModelEntry, folder: Path, video: Path, precision: str) -> None:
+        super().__init__(spec, folder, precision)
+        self._video = video
+        self._graphs: dict[str, Graph] = {}
+
+    def alone(self, features: Features) -> Features:
+        return (*self._graph("alone")(features[:1]), *features[1:])
+
+    def condition(
+        self, features: Features, rows: np.ndarray, times: np.ndarray, maps: np.ndarray, pointers: np.ndarray
+    ) -> Features:
+        shared = [features[0], np.asarray(rows, np.int64)[None], np.asarray(times, np.float32)[None]]
+        return (*self._graph("condition")(shared, [maps, pointers]), *features[1:])
+
+    def answer(
+        self, lit: Features, coords: np.ndarray, labels: np.ndarray, earlier: np.ndarray | None = None
+    ) -> Answered:
+        coords, labels = video_points(coords, labels)
+        coarse, *finer = lit
+        each = [np.broadcast_to(coarse, (len(labels), *coarse.shape[1:])), coords, labels]
+        if earlier is not None:
+            each.append(bounded(earlier))
+        graph = self._graph("answer" if earlier is None else "corrected")
+        logits, scores, pointers, presence = graph(finer, each)
+        return Answered(logits, scores, pointers, presence[:, 0])
+
+    def adopt(self, features: Features, masks: np.ndarray) -> Answered:
+        return adopted(*self._graph("adopt")(features, [masks.astype(np.float32)]))
+
+    def remember(self, features: Features, logits: np.ndarray, presence: np.ndarray, prompted: bool) -> np.ndarray:
+        hard = np.full((len(logits), 1), prompted, np.float32)
+        (maps,) = self._graph("remember")(features[:1], [logits, presence[:, None], hard])
+        return to_bfloat16(maps)
+
+    def _graph(self, name: str) -> Graph:
+        with self._lock:
+            if name not in self._graphs:
+                self._graphs[name] = Graph(self._video / f"{name}.xml", self._precision)
+            return self._graphs[name]
 
 
 @cache

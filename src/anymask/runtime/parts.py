@@ -8,7 +8,7 @@ from torch import nn
 
 from anymask.catalog import ModelEntry
 from anymask.errors import WeightsError
-from anymask.networks.parts import Parts
+from anymask.networks.parts import Parts, VideoParts
 from anymask.runtime.checkpoint import check, loaded, read_state_dict
 
 
@@ -26,6 +26,13 @@ def load_parts(spec: ModelEntry, checkpoint: Path) -> Parts:
     else:
         parts = family.parts(loaded(spec, checkpoint))
     return Parts._make(part and part.requires_grad_(False) for part in parts)
+
+
+def load_video_parts(spec: ModelEntry, checkpoint: Path) -> VideoParts:
+    """What an engine runs, for a video, of a model that has a memory; as `load_parts`, and raises as that does."""
+    family = import_module(f"anymask.networks.{spec.family}")
+    parts: VideoParts = family.video_parts(loaded(spec, checkpoint))
+    return VideoParts._make(part.requires_grad_(False) for part in parts)
 
 
 def load_matte(spec: ModelEntry, checkpoint: Path) -> nn.Module:

@@ -15,12 +15,16 @@ def resize_to_input(rgb: np.ndarray, placement: Placement, how: str = "area") ->
     * area: uint8, by areas when reducing, else bilinearly;
     * antialias: uint8, bilinear with a filter as wide as the reduction (Pillow's, as SAM's `ResizeLongestSide`);
     * linear8: uint8, bilinear between the four nearest pixels however much it reduces (FastSAM);
+    * smooth: float32 0 to 255, as antialias but never rounded to whole numbers (SAM 2);
     * linear: float32 0 to 255, bilinear between the four nearest pixels however much it reduces (EfficientSAM).
     """
     size = (placement.input_width, placement.input_height)
     if how == "linear":
         floats: np.ndarray = cv2.resize(rgb.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
         return floats
+    if how == "smooth":
+        planes = (Image.fromarray(plane) for plane in rgb.astype(np.float32).transpose(2, 0, 1))
+        return np.stack([np.asarray(plane.resize(size, Image.Resampling.BILINEAR)) for plane in planes], axis=2)
     if size == (rgb.shape[1], rgb.shape[0]):
         return rgb
     if how == "linear8":

@@ -7,18 +7,28 @@ import numpy as np
 
 from anymask.catalog import ModelEntry
 from anymask.errors import MissingExtraError
-from anymask.runtime.engine import Embedding, Features, padded_picture, prompt_points
+from anymask.runtime.engine import (
+    Answered,
+    Embedding,
+    Features,
+    adopted,
+    bounded,
+    padded_picture,
+    prompt_points,
+    to_bfloat16,
+    video_points,
+)
 
 try:
     import torch
 
-    from anymask.runtime.parts import load_instances, load_matte, load_parts
+    from anymask.runtime.parts import load_instances, load_matte, load_parts, load_video_parts
 except ImportError as error:  # pragma: no cover - the base install has no torch
     raise MissingExtraError(
         'Running a model through PyTorch needs the torch extra: pip install "anymask[torch]".'
     ) from error
 
-from anymask.networks.parts import Parts
+from anymask.networks.parts import Parts, VideoParts
 
 PROMPTS = 64  # decoded at a time, so that thousands need no more memory
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -73,6 +83,45 @@ class TorchSegmentEngine:
         with torch.inference_mode(), torch.autocast(self._device.type, self._dtype, enabled=mixed):
             outputs: tuple[torch.Tensor, ...] = module(*inputs)
         return outputs
+
+
+class TorchVideoEngine(TorchSegmentEngine):
+    """The same of a network with a memory (see `runtime.engine.VideoEngine`). Not measured on a GPU yet."""
+
+    def __init__(self, spec: ModelEntry, weights: Path, device: str, precision: str) -> None:
+        super().__init__(spec, weights, device, precision)
+        self._video = VideoParts._make(part.to(self._device) for part in load_video_parts(spec, weights))
+
+    def alone(self, features: Features) -> Features:
+        return (*self._arrays(self._video.alone, features[0]), *features[1:])
+
+    def condition(
+        self, features: Features, rows: np.ndarray, times: np.ndarray, maps: np.ndarray, pointers: np.ndarray
+    ) -> Features:
+        shared = features[0], np.asarray(rows, np.int64)[None], np.asarray(times, np.float32)[None]
+        return (*self._arrays(self._video.condition, *shared, maps, pointers), *features[1:])
+
+    def answer(
+        self, lit: Features, coords: np.ndarray, labels: np.ndarray, earlier: np.ndarray | None = None
+    ) -> Answered:
+        coarse, *finer = lit
+        given = [*finer, coarse, *video_points(coords, labels)]
+        module = self._video.answer
+        if earlier is not None:
+            module, given = self._video.corrected, [*given, bounded(earlier)]
+        logits, scores, pointers, presence = self._arrays(module, *given)
+        return Answered(logits, scores, pointers, presence[:, 0])
+
+    def adopt(self, features: Features, masks: np.ndarray) -> Answered:
+        return adopted(*self._arrays(self._video.adopt, *features, masks.astype(np.float32)))
+
+    def remember(self, features: Features, logits: np.ndarray, presence: np.ndarray, prompted: bool) -> np.ndarray:
+        hard = np.full((len(logits), 1), prompted, np.float32)
+        (maps,) = self._arrays(self._video.remember, features[0], logits, presence[:, None], hard)
+        return to_bfloat16(maps)
+
+    def _arrays(self, module: torch.nn.Module, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+        return tuple(output.float().cpu().numpy() for output in self._run(module, *self._on_device(inputs)))
 
 
 class TorchMatteNetwork:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from anymask.catalog import ModelEntry, find
+from anymask.compat.models import LazyModel
 from anymask.compat.tensors import import_torch, to_array, to_tensor
 from anymask.errors import ModelError
 from anymask.placement import Placement
-from anymask.segmenter import Segmenter
 
 if TYPE_CHECKING:
     import torch
@@ -68,7 +67,7 @@ class MaskDecoder(_Fused):
     num_mask_tokens: int = 4
 
 
-class Sam:
+class Sam(LazyModel):
     """A model of the registry. It is loaded when first needed, so that `to` costs nothing before.
 
     Args:
@@ -83,49 +82,13 @@ class Sam:
     """
 
     def __init__(self, name: str, checkpoint: str | os.PathLike[str] | None = None, precision: str = "auto") -> None:
-        self.spec: ModelEntry = find(name, "segment")
+        super().__init__(name, checkpoint, precision)
         self.mask_threshold = 0.0
         self.image_format = "RGB"
         side, cells, mask_side = self.spec.input.side, self.spec.input.side // PATCH, self.spec.mask_side
         self.image_encoder = ImageEncoder(self)
         self.prompt_encoder = PromptEncoder((side, side), (cells, cells), (mask_side, mask_side))
         self.mask_decoder = MaskDecoder()
-        self._checkpoint = None if checkpoint is None else os.fspath(checkpoint)
-        self._precision = precision
-        self._device = "cpu"
-        self._segmenter: Segmenter | None = None
-
-    @property
-    def segmenter(self) -> Segmenter:
-        """The model as anymask has it; the first use loads it. Raises as `Segmenter` does."""
-        if self._segmenter is None:
-            self._segmenter = Segmenter(self.spec.name, self._device, self._precision, self._checkpoint)
-        return self._segmenter
-
-    @property
-    def device(self) -> torch.device:
-        """Where the tensors that it gives lie."""
-        device: torch.device = import_torch().device(self._device)
-        return device
-
-    def to(self, device: str | int | torch.device) -> Self:
-        """Choose the engine: `cpu` is OpenVINO's, `cuda` and `mps` are torch's. Raises ModelError for a second GPU."""
-        kind, _, number = (f"cuda:{device}" if isinstance(device, int) else str(device)).partition(":")
-        if number not in ("", "0"):
-            raise ModelError(f"anymask runs on the first GPU, not on {device}; choose one with CUDA_VISIBLE_DEVICES.")
-        if kind != self._device:
-            self._device, self._segmenter = kind, None
-        return self
-
-    def cuda(self) -> Self:
-        return self.to("cuda")
-
-    def cpu(self) -> Self:
-        return self.to("cpu")
-
-    def eval(self) -> Self:
-        """Nothing: it is never in training."""
-        return self
 
     @property
     def pixel_mean(self) -> torch.Tensor:
