@@ -33,6 +33,7 @@ LAYERS = (
     {
         "animation",
         "background",
+        "candidates",
         "compositing",
         "embeddings",
         "everything",

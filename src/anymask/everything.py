@@ -11,7 +11,6 @@ areas and boxes of the result are made from its logits when asked for, and are e
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -19,13 +18,14 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 
 from anymask import rle
+from anymask.candidates import Candidate, as_mask, as_masks, best_first, measure, suppress
 from anymask.catalog import SecondLook
 from anymask.errors import PromptError
 from anymask.everything_closer import Closer, Small, look_closer
 from anymask.everything_options import Options
 from anymask.grids import crop_boxes
-from anymask.masks import Masks, non_maximum_suppression, stability
-from anymask.placement import Box, Placement, tight
+from anymask.masks import Masks
+from anymask.placement import Box, Placement
 from anymask.regions import remove_small_regions
 
 if TYPE_CHECKING:
@@ -66,20 +66,6 @@ class InstanceModel(PointModel, Protocol):
         ...
 
 
-@dataclass(eq=False, slots=True)
-class _Candidate:
-    """A mask that passed the filters. `logits` is None while a better candidate takes its place."""
-
-    logits: np.ndarray | None
-    token: int
-    point: np.ndarray
-    score: float
-    stability: np.float32
-    box: np.ndarray
-    placement: Placement
-    number: int
-
-
 @dataclass(frozen=True, eq=False)
 class Step:
     """How far the search has come.
@@ -97,7 +83,7 @@ class Step:
 
 
 Search = Generator[Step, None, tuple[Masks, list[int]]]
-CropSearch = Generator[tuple[int, list[_Candidate]], None, tuple[list[_Candidate], tuple[int, ...]]]
+CropSearch = Generator[tuple[int, list[Candidate]], None, tuple[list[Candidate], tuple[int, ...]]]
 
 
 def everything(image: EncodedImage, *, on_progress: Progress | None = None, **options: Any) -> Masks:
@@ -189,7 +175,7 @@ def _steps(
     done, total = 0, sum(len(grids[layer]) for _, layer in crops)
     yield Step(0, total, {}, ())
     numbers = itertools.count()
-    found: list[_Candidate] = []
+    found: list[Candidate] = []
     shown: set[int] = set()
     for crop, layer in crops:
         view = image if layer == 0 else image.crop(crop)
@@ -207,12 +193,12 @@ def _steps(
         found += kept
     if len(crops) > 1:
         areas = [candidate.placement.crop_height * candidate.placement.crop_width for candidate in found]
-        found = _suppress(found, 1 / np.array(areas), options.crop_nms_thresh)
+        found = suppress(found, 1 / np.array(areas), options.crop_nms_thresh)
     if closer is not None:
         closely = list(_seen_closer(found, image.placement, closer, options, numbers))
         found = found if closely == found else _suppress_by_score(closely, options)
 
-    masks, order = _as_masks(found, shape, image.placement), [candidate.number for candidate in found]
+    masks, order = as_masks(found, shape, image.placement), [candidate.number for candidate in found]
     if options.min_mask_region_area > 0:
         masks, rows = _clean(masks, options.min_mask_region_area, max(options.box_nms_thresh, options.crop_nms_thresh))
         # What was cleaned is another mask than the one that was told of.
@@ -224,8 +210,8 @@ def _steps(
 
 
 def _seen_closer(
-    found: list[_Candidate], whole: Placement, closer: LookCloser, options: Options, numbers: Iterator[int]
-) -> Iterator[_Candidate]:
+    found: list[Candidate], whole: Placement, closer: LookCloser, options: Options, numbers: Iterator[int]
+) -> Iterator[Candidate]:
     """The candidates; those that were found in the whole picture and are small, as closer views show them."""
     asked = [one for one in found if one.placement == whole and one.logits is not None]
     answers = closer([Small(one.logits, one.box, one.point) for one in asked if one.logits is not None])
@@ -234,22 +220,20 @@ def _seen_closer(
         answer = again.get(id(one))
         measured = None
         if answer is not None:
-            measured = _measure(answer.logits, answer.placement, options.stability_score_offset)
+            measured = measure(answer.logits, answer.placement, options.stability_score_offset)
         if answer is None or measured is None or measured[0] < options.stability_score_thresh:
             yield one
             continue
         steady, box = measured
-        yield _Candidate(
-            answer.logits, one.token, one.point, answer.score, steady, box, answer.placement, next(numbers)
-        )
+        yield Candidate(answer.logits, one.token, one.point, answer.score, steady, box, answer.placement, next(numbers))
 
 
-def _news(leading: Iterable[_Candidate], shown: set[int]) -> tuple[dict[int, Masks], tuple[int, ...]]:
+def _news(leading: Iterable[Candidate], shown: set[int]) -> tuple[dict[int, Masks], tuple[int, ...]]:
     """What leads now and is not shown yet, and the numbers of what is shown and leads no longer; notes it as shown."""
     now = {candidate.number: candidate for candidate in leading}
     new, gone = now.keys() - shown, shown - now.keys()
     shown ^= new | gone
-    return {number: _as_mask(now[number]) for number in sorted(new)}, tuple(sorted(gone))
+    return {number: as_mask(now[number]) for number in sorted(new)}, tuple(sorted(gone))
 
 
 def _proposed(view: InstanceModel, points: np.ndarray, options: Options, numbers: Iterator[int]) -> CropSearch:
@@ -268,8 +252,8 @@ def _search(view: PointModel, points: np.ndarray, options: Options, numbers: Ite
     Logits are held only of the candidates that lead so far. The last suppression is over all of them; one that it
     brings back, because what had displaced it was displaced itself, is asked for again.
     """
-    found: list[_Candidate] = []
-    leading: list[_Candidate] = []
+    found: list[Candidate] = []
+    leading: list[Candidate] = []
     shape: tuple[int, ...] = (0, 0)
     for batch in _batches(points, options.points_per_batch):
         logits, scores = view.predict_points(batch)
@@ -296,79 +280,20 @@ def _filter(
     scores: np.ndarray,
     options: Options,
     numbers: Iterator[int],
-) -> Iterable[_Candidate]:
+) -> Iterable[Candidate]:
     """The masks of a batch that are sure, stable, not empty, and not cut off by their crop."""
     crop, picture = np.array(placement.crop), np.array([0, 0, placement.width, placement.height])
     for i, token in np.ndindex(scores.shape):
         if options.pred_iou_thresh > 0 and not scores[i, token] > options.pred_iou_thresh:
             continue
-        measured = _measure(logits[i, token], placement, options.stability_score_offset)
+        measured = measure(logits[i, token], placement, options.stability_score_offset)
         if measured is None:
             continue
         steady, box = measured
         at_crop, at_picture = (np.abs(box - edges) <= EDGE_TOLERANCE for edges in (crop, picture))
         if steady >= options.stability_score_thresh and not (at_crop & ~at_picture).any():
             score, number = float(scores[i, token]), next(numbers)
-            yield _Candidate(logits[i, token].copy(), token, points[i], score, steady, box, placement, number)
-
-
-def _measure(logits: np.ndarray, placement: Placement, offset: float) -> tuple[np.float32, np.ndarray] | None:
-    """A mask's stability score and box, x0, y0, x1, y1 in pixels of the picture; None when it is empty.
-
-    It is enlarged to the crop's size or to that of the network's input, whichever is smaller, and only as far as it
-    reaches.
-    """
-    height = min(placement.crop_height, placement.input_height)
-    width = min(placement.crop_width, placement.input_width)
-    grid = (placement.model_height, placement.model_width, placement.input_height, placement.input_width)
-    small = Placement(height, width, *grid, enlarge=placement.enlarge)
-    h, w = placement.valid(logits).shape
-    cells = logits[: h + 1, : w + 1] > -offset  # the first cells of the padding still weigh on the last pixels
-    rows, columns = np.flatnonzero(cells.any(axis=1)), np.flatnonzero(cells.any(axis=0))
-    if not len(rows):
-        return None
-    y0, y1 = _reach(rows, height * placement.model_height / (placement.input_height * logits.shape[0]), height)
-    x0, x1 = _reach(columns, width * placement.model_width / (placement.input_width * logits.shape[1]), width)
-    field = small.upscale(logits[None], (x0, y0, x1, y1))[0]
-    x, y, pixels = tight(field > 0, x0, y0)
-    if not pixels.size:
-        return None
-    box = np.array([x, y, x + pixels.shape[1] - 1, y + pixels.shape[0] - 1])
-    scale = np.array([placement.crop_width / width, placement.crop_height / height] * 2)
-    return stability(field[None], offset=offset)[0], (box + 0.5) * scale - 0.5 + (placement.crop[:2] * 2)
-
-
-def _reach(cells: np.ndarray, scale: float, size: int) -> tuple[int, int]:
-    """The pixels of an axis of `size` on which the first to the last of `cells` weigh, at `scale` pixels a cell.
-
-    Two bilinear steps reach less than two cells from a cell's edges.
-    """
-    return max(0, math.floor((cells[0] - 2) * scale)), min(size, math.ceil((cells[-1] + 3) * scale))
-
-
-def _as_masks(found: list[_Candidate], shape: tuple[int, ...], placement: Placement) -> Masks:
-    columns = _columns(found)
-    logits = np.empty((len(found), *shape), np.float32)
-    for row, candidate in zip(logits, found, strict=True):
-        row[:], candidate.logits = candidate.logits, None  # never all of them twice: of SAM each is 256 KB
-    placements = [candidate.placement for candidate in found] or placement
-    return Masks(logits, columns["predicted_iou"], placements, extra=columns)
-
-
-def _as_mask(candidate: _Candidate) -> Masks:
-    """One candidate, which keeps its logits."""
-    assert candidate.logits is not None
-    columns = _columns([candidate])
-    return Masks(candidate.logits[None], columns["predicted_iou"], candidate.placement, extra=columns)
-
-
-def _columns(found: list[_Candidate]) -> dict[str, np.ndarray]:
-    return {
-        "predicted_iou": np.array([candidate.score for candidate in found], np.float32),
-        "stability_score": np.array([candidate.stability for candidate in found], np.float32),
-        "point_coords": np.array([candidate.point for candidate in found], np.float32).reshape(-1, 2),
-        "crop_box": np.array([candidate.placement.crop for candidate in found], np.float32).reshape(-1, 4),
-    }
+            yield Candidate(logits[i, token].copy(), token, points[i], score, steady, box, placement, number)
 
 
 def _clean(masks: Masks, min_area: float, threshold: float) -> tuple[Masks, np.ndarray]:
@@ -382,22 +307,12 @@ def _clean(masks: Masks, min_area: float, threshold: float) -> tuple[Masks, np.n
         h, w = region.pixels.shape
         boxes[i] = region.x, region.y, region.x + max(w - 1, 0), region.y + max(h - 1, 0)
     cleaned = Masks(masks.logits, masks.scores, masks.placements, rles=rles, extra=masks.extra)
-    kept = _order(boxes, np.array([one is None for one in rles], np.float32), threshold)
+    kept = best_first(boxes, np.array([one is None for one in rles], np.float32), threshold)
     return cleaned[kept], kept
 
 
-def _suppress_by_score(candidates: list[_Candidate], options: Options) -> list[_Candidate]:
-    return _suppress(candidates, np.array([candidate.score for candidate in candidates]), options.box_nms_thresh)
-
-
-def _suppress(candidates: list[_Candidate], scores: np.ndarray, threshold: float) -> list[_Candidate]:
-    boxes = np.array([candidate.box for candidate in candidates], np.float32).reshape(-1, 4)
-    return [candidates[i] for i in _order(boxes, scores, threshold)]
-
-
-def _order(boxes: np.ndarray, scores: np.ndarray, threshold: float) -> np.ndarray:
-    """The boxes to keep, best first; of equal scores the last comes first, as in the reference's results."""
-    return len(boxes) - 1 - non_maximum_suppression(boxes[::-1], scores[::-1], threshold)
+def _suppress_by_score(candidates: list[Candidate], options: Options) -> list[Candidate]:
+    return suppress(candidates, np.array([candidate.score for candidate in candidates]), options.box_nms_thresh)
 
 
 def _batches(items: Any, size: int) -> list[Any]:
