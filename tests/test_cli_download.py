@@ -143,7 +143,10 @@ def test_models_by_licence_and_presence(run, published):
         return [entry["name"] for entry in json.loads(run("models", "--json", *options).out)]
 
     assert "tiny" in names() and "tiny" not in names("--commercial")
-    assert names("--non-commercial") == ["isnet-general-use", "bria-rmbg", "rmbg-1.4", "tiny"]
+    copyleft = ["fastsam_s", "fastsam_x"]
+    assert names("--non-commercial") == [*copyleft, "isnet-general-use", "bria-rmbg", "rmbg-1.4", "tiny"]
+    assert [row["name"] for row in json.loads(run("models", "--json").out) if row["copyleft"]] == copyleft
+    assert "copyleft" in run("models", "--family", "fastsam").out
     assert names("--installed") == ["pocket"]
     run("download", "tiny")
     assert names("--installed") == ["pocket", "tiny"]

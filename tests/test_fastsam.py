@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -15,6 +16,7 @@ import anymask
 from anymask.catalog import find, models
 from anymask.errors import FormatError, ImageError, PromptError, WeightsError
 from anymask.everything import everything_in_steps
+from anymask.pointing import whole_matte
 from anymask.runtime.engine import InstanceEngine, SegmentEngine
 from anymask.runtime.instances import STRIDES, NetworkInstances, finds, framed, snapped
 
@@ -284,6 +286,13 @@ def test_a_saved_picture_gives_the_same_masks(image, tmp_path, monkeypatch):
     (tmp_path / "damaged.npz").write_bytes(data)
     with pytest.raises(ImageError, match="is damaged"):
         anymask.EncodedImage.load(tmp_path / "damaged.npz", image.segmenter)
+
+
+def test_an_answer_becomes_a_matte(image):
+    matte = whole_matte(image.predict(points=[(430, 70)]))
+    large = cv2.resize(matte, (WIDTH, HEIGHT))
+    assert is_thing(large > 0.5, BALL) and large[70, 430] > 0.99 and large[200, 100] < 0.01
+    assert whole_matte(image.predict(points=[(5, 5)])).max() < 0.01
 
 
 # ---- The engine, the catalogue ----

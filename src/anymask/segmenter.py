@@ -66,7 +66,7 @@ class Segmenter:
     @cached_property
     def fingerprint(self) -> str:
         """What tells these weights from others: the SHA-256 of their file; of a folder of graphs, of the encoder's."""
-        names = ("weights.safetensors", "encoder.bin")
+        names = ("weights.safetensors", "encoder.bin", "instances.bin")
         files = [self._weights / name for name in names] if self._weights.is_dir() else [self._weights]
         return checkpoint_sha256(next(file for file in files if file.exists()))
 
