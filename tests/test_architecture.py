@@ -50,6 +50,8 @@ LAYERS = (
         "second_look",
         "segmenter",
         "tiles",
+        "tracker",
+        "tracking",
         "video",
         "watch",
     },
