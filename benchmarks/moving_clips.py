@@ -119,7 +119,8 @@ def _laid(
     places = np.dstack([along / scale + w / 2, down / scale + h / 2]).astype(np.float32)
     if scale < 0.7:  # without this, fine texture glitters
         thing = cv2.GaussianBlur(thing, (0, 0), 0.4 / scale)
-    laid = cv2.remap(thing, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT).astype(np.float32)
+    found = cv2.remap(thing, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)  # type: ignore[call-overload]
+    laid = np.asarray(found, np.float32)
     return laid[..., :3], laid[..., 3] / 255
 
 

@@ -134,4 +134,4 @@ def _moments(features: np.ndarray, logits: np.ndarray) -> np.ndarray | None:
     weights = np.where(inside, weights / weights[inside].sum(), weights / weights[~inside].sum()).astype(np.float32)
     weighted = features * weights[:, None]
     signs = np.where(inside, np.float32(1), np.float32(-1))
-    return np.concatenate([weighted.T @ features, (weighted.T @ signs)[:, None]], axis=1)
+    return np.asarray(np.concatenate([weighted.T @ features, (weighted.T @ signs)[:, None]], axis=1))

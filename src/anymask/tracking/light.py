@@ -6,8 +6,8 @@ On each frame three things are asked where the object is, on a view of the frame
 * the segmenter, which is given that mask and its box as a prompt;
 * appearance: a classifier of the encoder's features that learns what the object looks like (`appearance.py`).
 
-Their logits are added. An object whose mask dwindles or looks like something else is taken for lost: its mask is empty,
-nothing more is learned, and it is looked for by appearance in views that grow until it is found.
+Their logits are added. An object whose mask dwindles, swells or looks like something else is taken for lost: its mask is
+empty, nothing more is learned, and it is looked for by appearance in views that grow until it is found.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ LEAST_VIEW = 96  # pixels of a view's side
 MOTION, NETWORK, APPEARANCE = 0.4, 1.0, 1.0  # what each says is multiplied by, before the three are added
 CLIP = 6.0  # logits of motion beyond this say no more
 ALIKE, STEEP = 0.2, 8.0  # the mean look of a mask at which its presence is one half, and how fast it rises there
-DWINDLED = 0.25  # of its usual area: a smaller mask counts for less
-DOUBTFUL, SURE = 0.4, 0.7  # presence below which an object is taken for lost, and above which for found again
+CHANGED = 4.0  # times smaller or larger than usual: beyond that a mask counts for less
+DOUBTFUL, SURE = 0.4, 0.9  # presence below which an object is taken for lost, and above which for found again
 WIDER = 1.3  # by so much the search grows with each frame
 
 
@@ -95,11 +95,7 @@ class LightFollower:
 
     def __init__(self, segmenter: Segmenter) -> None:
         self.segmenter = segmenter
-
-    @property
-    def spec(self) -> ModelEntry:
-        """The segmenter's entry in the catalogue."""
-        return self.segmenter.spec
+        self.spec: ModelEntry = segmenter.spec
 
     def memory(self, arrays: Mapping[str, np.ndarray] | None = None) -> LightMemory:
         """Nothing is known yet, or what was saved."""
@@ -144,6 +140,7 @@ class LightFollower:
             box = box_of(answer)
             if box is None:
                 memory.lost += 1
+                memory.rgb = None
                 continue
             view = seen.view(view_of(box, seen.height, seen.width) if said else answer.placement.crop)
             features = seen.features(view)
@@ -186,7 +183,7 @@ class LightFollower:
         def carried(place: Placement) -> np.ndarray:
             cells = centres(place, side)
             logits = logits_at(last.logits, last.placement, cells + sampled(flow, window, cells))
-            return np.clip(logits, -CLIP, CLIP) * sampled(trust, window, cells)
+            return np.asarray(np.clip(logits, -CLIP, CLIP) * sampled(trust, window, cells))
 
         place = Placement.letterbox(seen.height, seen.width, self.spec.input.side, window)
         box = region_box(place, carried(place))
@@ -241,7 +238,8 @@ class LightFollower:
         if not on.any():
             return self._nowhere(view.placement)
         alike = float(view.placement.valid(looks)[on].mean())
-        size = min(1.0, area_of(answer) / max(1.0, DWINDLED * memory.area))
+        share = area_of(answer) / max(1.0, memory.area)
+        size = min(1.0, CHANGED * share, CHANGED / share)
         presence = size / (1 + np.exp(-STEEP * (alike - ALIKE)))
         if presence < least:
             return self._nowhere(view.placement, presence)

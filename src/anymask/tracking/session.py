@@ -132,6 +132,8 @@ class Session:
             earlier = told.prompt if told and isinstance(told.prompt, Prompt) else None
             asked = _together(earlier, Prompt(points, labels, box)).check(*shape)
         before = told.answer if told else self._answer(frame, object_id)
+        if before is not None and not (before.logits > 0).any():
+            before = None
         if isinstance(asked, Prompt) and asked.box is None and not (asked.labels == 1).any() and before is None:
             raise PromptError(f"Object {object_id} is not known on frame {frame}; give a point on it, a box or a mask.")
         answer = self._follower.answer(seen, asked, one.memory, before)
@@ -280,7 +282,7 @@ class Session:
         side = self._follower.spec.mask_side
         if not found:
             height, width = self.frame(self.frames.newest if self.frames.streams else 0).shape[:2]
-            empty = {"object_id": np.zeros(0, np.int64), "presence": np.zeros(0, np.float32)}
+            empty: dict[str, np.ndarray] = {"object_id": np.zeros(0, np.int64), "presence": np.zeros(0, np.float32)}
             place = Placement.stretch(height, width, 4 * side)
             return Masks(np.zeros((0, side, side), np.float32), np.zeros(0, np.float32), place, extra=empty)
         return Masks(

@@ -29,7 +29,7 @@ MOST_LABELS = 254  # 255 is DAVIS's void
 SOFT = 0.8  # pixels, the deviation of the blur by which a cut-out's edge is softened
 
 
-@dataclass(frozen=True)
+@dataclass
 class Timing:
     """When the frames of a clip that is written are shown; `anymask.video.writing` asks for it."""
 
@@ -159,8 +159,8 @@ class CutOutWriter(OverlayWriter):
 
     def look(self, rgb: np.ndarray, masks: Masks) -> np.ndarray:
         """uint8 `[H, W, 4]`."""
-        mask = masks.array.any(axis=0) if len(masks) else np.zeros(rgb.shape[:2], bool)
-        alpha = np.clip(cv2.GaussianBlur(mask.astype(np.float32), (0, 0), SOFT), 0, 1)
+        mask: np.ndarray = np.asarray(masks.array.any(axis=0))
+        alpha = np.clip(cv2.GaussianBlur(np.asarray(mask, np.float32), (0, 0), SOFT), 0, 1)
         return np.asarray(CutOut(estimate_foreground(rgb, alpha), alpha).image())
 
 
