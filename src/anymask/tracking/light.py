@@ -6,8 +6,8 @@ On each frame three things are asked where the object is, on a view of the frame
 * the segmenter, which is given that mask and its box as a prompt;
 * appearance: a classifier of the encoder's features that learns what the object looks like (`appearance.py`).
 
-Their logits are added. An object whose mask dwindles, swells or looks like something else is taken for lost: its mask is
-empty, nothing more is learned, and it is looked for by appearance in views that grow until it is found.
+Their logits are added. An object whose mask dwindles, swells or looks like something else is taken for lost: its mask
+is empty, nothing more is learned, and it is looked for by appearance in views that grow until it is found.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LEAST_VIEW = 96  # pixels of a view's side
 MOTION, NETWORK, APPEARANCE = 0.4, 1.0, 1.0  # what each says is multiplied by, before the three are added
 CLIP = 6.0  # logits of motion beyond this say no more
 ALIKE, STEEP = 0.2, 8.0  # the mean look of a mask at which its presence is one half, and how fast it rises there
-CHANGED = 4.0  # times smaller or larger than usual: beyond that a mask counts for less
+CHANGED, RETURNED = 4.0, 1.6  # times smaller or larger than usual, beyond which a mask counts for less; found again
 DOUBTFUL, SURE = 0.4, 0.9  # presence below which an object is taken for lost, and above which for found again
 WIDER = 1.3  # by so much the search grows with each frame
 
@@ -147,11 +147,12 @@ class LightFollower:
             cells = centres(view.placement, len(features))
             logits = logits_at(answer.logits, answer.placement, cells)
             inside = view.placement.valid(np.ones(logits.shape, bool)).shape
-            memory.appearance.learn(
-                features[: inside[0], : inside[1]].reshape(-1, features.shape[-1]),
-                logits[: inside[0], : inside[1]].ravel(),
-                seen.index if said else None,
-            )
+            if said or answer.presence >= SURE:
+                memory.appearance.learn(
+                    features[: inside[0], : inside[1]].reshape(-1, features.shape[-1]),
+                    logits[: inside[0], : inside[1]].ravel(),
+                    seen.index if said else None,
+                )
             memory.last, memory.rgb, memory.box, memory.lost = answer, seen.rgb, box, 0
             area = area_of(answer)
             memory.area = area if said or not memory.area else 0.9 * memory.area + 0.1 * area
@@ -194,24 +195,26 @@ class LightFollower:
         network, score = self._asked(view, box, moved)
         looks = self._looks(seen, view, memory)
         logits = MOTION * moved + NETWORK * network + APPEARANCE * looks
-        return self._judged(view, memory, logits, looks, score, DOUBTFUL)
+        return self._judged(view, memory, logits, looks, score)
 
     def _search(self, seen: Seen, memory: LightMemory) -> Answer:
-        """Look for a lost object by its appearance, in a view that grows with every frame that it is lost."""
+        """Look for a lost object by its appearance, in a view that grows with every frame that it is lost; what is
+        found there is looked at again in a view of the usual scale, as the classifier knows it."""
         whole = np.array([0, 0, seen.width, seen.height], np.float32)
         box = whole if memory.box is None else memory.box
         view = seen.view(view_of(box, seen.height, seen.width, AROUND * WIDER ** min(memory.lost, 20)))
-        looks = self._looks(seen, view, memory)
-        place = view.placement
-        spot = _spot(place.valid(looks))
+        spot = _spot(view.placement, self._looks(seen, view, memory))
         if spot is None:
-            return self._nowhere(place)
-        mask = np.full(looks.shape, NOTHING, np.float32)
-        mask[: spot.shape[0], : spot.shape[1]] = np.where(spot, 2.0, -2.0)
-        found = region_box(place, mask)
-        assert found is not None
-        network, score = self._asked(view, found, mask)
-        return self._judged(view, memory, NETWORK * network + APPEARANCE * looks, looks, score, SURE)
+            return self._nowhere(view.placement)
+        if memory.box is not None:
+            shift = (spot[:2] + spot[2:] - box[:2] - box[2:]) / 2
+            view = seen.view(view_of(box + np.tile(shift, 2), seen.height, seen.width))
+            spot = _spot(view.placement, self._looks(seen, view, memory))
+            if spot is None:
+                return self._nowhere(view.placement)
+        looks = self._looks(seen, view, memory)
+        network, score = self._asked(view, spot, np.clip(CLIP * looks, -CLIP, CLIP))
+        return self._judged(view, memory, NETWORK * network + APPEARANCE * looks, looks, score, again=True)
 
     def _asked(self, view: EncodedImage, box: np.ndarray, mask: np.ndarray | None) -> tuple[np.ndarray, float]:
         """The segmenter's single answer to a box and a mask: logits `[side, side]`, predicted IoU."""
@@ -230,7 +233,13 @@ class LightFollower:
         return np.clip(cv2.resize(scores, (side, side), interpolation=cv2.INTER_LINEAR), -1.5, 1.5)
 
     def _judged(
-        self, view: EncodedImage, memory: LightMemory, logits: np.ndarray, looks: np.ndarray, score: float, least: float
+        self,
+        view: EncodedImage,
+        memory: LightMemory,
+        logits: np.ndarray,
+        looks: np.ndarray,
+        score: float,
+        again: bool = False,
     ) -> Answer:
         """The answer, or an empty one where what was found is too small or looks too little like the object."""
         answer = Answer(np.ascontiguousarray(logits, np.float32), view.placement, score, 1.0)
@@ -239,9 +248,10 @@ class LightFollower:
             return self._nowhere(view.placement)
         alike = float(view.placement.valid(looks)[on].mean())
         share = area_of(answer) / max(1.0, memory.area)
-        size = min(1.0, CHANGED * share, CHANGED / share)
+        most = RETURNED if again else CHANGED
+        size = min(1.0, most * share, most / share)
         presence = size / (1 + np.exp(-STEEP * (alike - ALIKE)))
-        if presence < least:
+        if presence < (SURE if again else DOUBTFUL):
             return self._nowhere(view.placement, presence)
         return Answer(answer.logits, answer.placement, score, float(presence))
 
@@ -251,15 +261,18 @@ class LightFollower:
         return Answer(np.full((side, side), NOTHING, np.float32), place, 0.0, float(presence))
 
 
-def _spot(looks: np.ndarray) -> np.ndarray | None:
-    """Of the connected places `[h, w]` that look like an object, the one that does so most in all: bool `[h, w]`."""
-    alike = looks > ALIKE
+def _spot(place: Placement, looks: np.ndarray) -> np.ndarray | None:
+    """Of the connected places that look like an object, the one that does so most in all: its box x0, y0, x1, y1 in
+    pixels; None where there is none."""
+    alike = place.valid(looks) > ALIKE
     count, labels = cv2.connectedComponents(alike.astype(np.uint8), connectivity=4)
     if count < 2:
         return None
-    sums = np.bincount(labels.ravel(), looks.ravel(), count)
+    sums = np.bincount(labels.ravel(), place.valid(looks).ravel(), count)
     sums[0] = 0
-    return np.asarray(labels == sums.argmax())
+    mask = np.full(looks.shape, NOTHING, np.float32)
+    place.valid(mask)[labels == sums.argmax()] = -NOTHING
+    return region_box(place, mask)
 
 
 def box_of(answer: Answer) -> np.ndarray | None:
