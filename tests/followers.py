@@ -39,12 +39,13 @@ class ColourFollower:
         self.spec = find("pocket")
         self.seen = []
         self.before = []
+        self.ways = []
 
     def memory(self, arrays=None):
         return Colour(arrays)
 
-    def see(self, index, rgb):
-        self.seen.append(index)
+    def see(self, index, rgb, count):
+        self.seen.append((index, count))
         return index, rgb
 
     def answer(self, seen, prompt, memory, before):
@@ -58,7 +59,8 @@ class ColourFollower:
         memory.told[index] = rgb[int(y), int(x)].astype(float)
         return self._answer(rgb, memory)
 
-    def follow(self, seen, memories):
+    def follow(self, seen, memories, reverse):
+        self.ways.append((seen[0], reverse))
         return [self._answer(seen[1], memory) for memory in memories]
 
     def remember(self, seen, memories, answers, told):

@@ -42,6 +42,9 @@ def test_an_object_is_followed_both_ways(session):
     assert [index for index, _ in forward] == [3, 4, 5, 6, 7]
     assert all(iou(found.array[0], yellow(index)) > 0.9 for index, found in forward)
     assert [index for index, _ in session.propagate(reverse=True)] == [3, 2, 1, 0]
+    follower = session._follower
+    assert follower.ways == [(4, False), (5, False), (6, False), (7, False), (2, True), (1, True), (0, True)]
+    assert follower.seen[:5] == [(index, FRAMES) for index in range(3, 8)]  # each frame once
     assert [index for index, _ in session.propagate(start=4, stop=6)] == [4, 5]
     assert [index for index, _ in session.propagate(start=6, stop=4, reverse=True)] == [6, 5]
     assert iou(session.masks(0).array[0], yellow(0)) > 0.9

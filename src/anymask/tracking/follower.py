@@ -62,9 +62,15 @@ class Follower(Protocol):
         """
         ...
 
-    def see(self, index: int, rgb: np.ndarray) -> Any:
+    def see(self, index: int, rgb: np.ndarray, count: int | None) -> Any:
         """A frame uint8 `[H, W, 3]`, ready for all that may be asked of it: encoded, now or when that is needed first.
-        Sessions keep the last few."""
+        Sessions keep the last few.
+
+        Args:
+            index: its number.
+            rgb: the frame.
+            count: how many frames there are in all; None while nobody knows.
+        """
         ...
 
     def answer(self, seen: Any, prompt: Prompt | np.ndarray, memory: Any, before: Answer | None) -> Answer:
@@ -80,8 +86,8 @@ class Follower(Protocol):
         """
         ...
 
-    def follow(self, seen: Any, memories: Sequence[Any]) -> list[Answer]:
-        """Where each of several objects is on a frame, asked together."""
+    def follow(self, seen: Any, memories: Sequence[Any], reverse: bool) -> list[Answer]:
+        """Where each of several objects is on a frame, asked together; `reverse`: frames come from later to earlier."""
         ...
 
     def remember(self, seen: Any, memories: Sequence[Any], answers: Sequence[Answer], told: Sequence[bool]) -> None:

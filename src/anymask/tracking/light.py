@@ -101,7 +101,7 @@ class LightFollower:
         """Nothing is known yet, or what was saved."""
         return LightMemory(arrays)
 
-    def see(self, index: int, rgb: np.ndarray) -> Seen:
+    def see(self, index: int, rgb: np.ndarray, count: int | None = None) -> Seen:
         """A frame, of which nothing is encoded before it is needed."""
         return Seen(self.segmenter, index, rgb)
 
@@ -127,8 +127,8 @@ class LightFollower:
             found = view.predict_batch([asked], False, False)[0]
         return Answer(found.logits[0], found.placements[0], float(found.scores[0]), 1.0)
 
-    def follow(self, seen: Seen, memories: Sequence[LightMemory]) -> list[Answer]:
-        """Each object by motion, segmenter and appearance together."""
+    def follow(self, seen: Seen, memories: Sequence[LightMemory], reverse: bool = False) -> list[Answer]:
+        """Each object by motion, segmenter and appearance together; the direction makes no difference."""
         return [self._follow(seen, memory) for memory in memories]
 
     def remember(

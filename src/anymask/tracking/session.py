@@ -235,7 +235,7 @@ class Session:
         before = index + 1 if reverse else index - 1
         for object_id, one in sought.items():
             self._go_back(object_id, one, before)
-        found = self._follower.follow(seen, [one.memory for one in sought.values()]) if sought else []
+        found = self._follower.follow(seen, [one.memory for one in sought.values()], reverse) if sought else []
         answers |= dict(zip(sought, found, strict=True))
         told = [index in one.told for one in known.values()]
         ordered = {object_id: answers[object_id] for object_id in known}
@@ -255,7 +255,7 @@ class Session:
 
     def _see(self, index: int) -> Any:
         if index not in self._seen:
-            self._seen[index] = self._follower.see(index, self.frame(index))
+            self._seen[index] = self._follower.see(index, self.frame(index), self.count)
             while len(self._seen) > SEEN_FRAMES:
                 self._seen.popitem(last=False)
         self._seen.move_to_end(index)
