@@ -142,15 +142,14 @@ class LightFollower:
                 memory.lost += 1
                 memory.rgb = None
                 continue
-            view = seen.view(view_of(box, seen.height, seen.width) if said else answer.placement.crop)
-            features = seen.features(view)
-            cells = centres(view.placement, len(features))
-            logits = logits_at(answer.logits, answer.placement, cells)
-            inside = view.placement.valid(np.ones(logits.shape, bool)).shape
             if said or answer.presence >= SURE:
+                view = seen.view(view_of(box, seen.height, seen.width) if said else answer.placement.crop)
+                features = seen.features(view)
+                logits = logits_at(answer.logits, answer.placement, centres(view.placement, len(features)))
+                rows, columns = view.placement.valid(logits).shape
                 memory.appearance.learn(
-                    features[: inside[0], : inside[1]].reshape(-1, features.shape[-1]),
-                    logits[: inside[0], : inside[1]].ravel(),
+                    features[:rows, :columns].reshape(-1, features.shape[-1]),
+                    logits[:rows, :columns].ravel(),
                     seen.index if said else None,
                 )
             memory.last, memory.rgb, memory.box, memory.lost = answer, seen.rgb, box, 0
