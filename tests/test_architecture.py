@@ -53,6 +53,8 @@ LAYERS = (
         "second_look",
         "segmenter",
         "tiles",
+        "tracker",
+        "tracking",
         "video",
         "watch",
     },

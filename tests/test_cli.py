@@ -18,7 +18,7 @@ import anymask
 from anymask.cli import main
 
 ASSETS = Path(__file__).parents[1] / "assets"
-ALONE = ("cutout", "segment", "everything", "models", "download", "evaluate", "export")
+ALONE = ("cutout", "segment", "everything", "track", "models", "download", "evaluate", "export")
 COMMANDS = [*([name] for name in ALONE), ["train", "pocket"]]
 
 

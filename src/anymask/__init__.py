@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from anymask.matting import Trimap
     from anymask.prompts import Prompt
     from anymask.segmenter import EncodedImage, Segmenter
+    from anymask.tracker import Tracker
+    from anymask.tracking.session import Session
 
 __version__ = "0.1.0"
 
@@ -39,6 +41,8 @@ __all__ = [
     "Prompt",
     "PromptError",
     "Segmenter",
+    "Session",
+    "Tracker",
     "Trimap",
     "WeightsError",
     "__version__",
@@ -54,6 +58,8 @@ _HOMES = {
     "Masks": "masks",
     "Prompt": "prompts",
     "Segmenter": "segmenter",
+    "Session": "tracking.session",
+    "Tracker": "tracker",
     "Trimap": "matting",
     "cut_out": "background",
     "models": "catalog",

@@ -7,6 +7,7 @@ pixels), and covers the pixels within half a pixel of that edge in part.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -26,9 +27,12 @@ Color = tuple[int, int, int] | np.ndarray
 Window = tuple[slice, slice]
 
 
-def draw(masks: Masks, picture: Source, *, prompts: bool = True) -> Image.Image:
+def draw(
+    masks: Masks, picture: Source, *, prompts: bool = True, colors: Sequence[np.ndarray] | np.ndarray | None = None
+) -> Image.Image:
     """The picture with each mask tinted and outlined in a colour of its own, smaller masks over bigger ones, and with
-    what was asked: points green (foreground) or red (background), boxes white.
+    what was asked: points green (foreground) or red (background), boxes white. `colors` are uint8 `[N, 3]`, when left
+    out the first ones of the palette.
 
     Raises:
         ImageError: the picture cannot be read, or is not of the masks' size.
@@ -39,7 +43,7 @@ def draw(masks: Masks, picture: Source, *, prompts: bool = True) -> Image.Image:
         wanted = f"{masks.width} x {masks.height}"
         raise ImageError(f"The picture has {width} x {height} pixels, but its masks belong to one of {wanted}.")
     line = max(1.5, max(height, width) / 400)
-    colors = palette(len(masks))
+    colors = palette(len(masks)) if colors is None else colors
     for i in np.argsort(-masks.areas, kind="stable"):
         if masks.areas[i]:
             _draw_mask(canvas, masks.region(i), colors[i], line)

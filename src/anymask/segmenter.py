@@ -70,11 +70,14 @@ class Segmenter:
         files = [self._weights / name for name in names] if self._weights.is_dir() else [self._weights]
         return checkpoint_sha256(next(file for file in files if file.exists()))
 
-    def encode(self, picture: Any) -> "EncodedImage":
+    def encode(self, picture: Any, crop: Box | None = None) -> "EncodedImage":
         """Run the encoder on a picture: a path, bytes, file object, PIL image or array.
 
-        Raises ImageError for what is no picture (see `anymask.images.read_image`).
+        With `crop`, x0, y0, x1, y1 in pixels, only on that part of it, larger; prompts and masks stay in pixels of the
+        whole picture. Raises ImageError for what is no picture (see `anymask.images.read_image`).
         """
+        if crop is not None:
+            return self._encode(_scaled(self.spec, read_image(picture), crop))
         return self._encode(self._read(picture))
 
     def encode_many(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from anymask.cli import cutout, download, evaluate, everything, export, models, segment, serve, train
+from anymask.cli import cutout, download, evaluate, everything, export, models, segment, serve, track, train
 from anymask.errors import AnymaskError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
 app.command("cutout", epilog=cutout.EXAMPLES)(cutout.cutout)
 app.command("segment", epilog=segment.EXAMPLES)(segment.segment)
 app.command("everything", epilog=everything.EXAMPLES)(everything.everything)
+app.command("track", epilog=track.EXAMPLES)(track.track)
 app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
 app.command("models", epilog=models.EXAMPLES)(models.models)
 app.command("download", epilog=download.EXAMPLES)(download.download)

@@ -2,13 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from anymask.cli.options import Device, Model, Precision, Weights, note
 from anymask.errors import FormatError
 from anymask.progress import progress
+
+if TYPE_CHECKING:
+    from anymask.evaluation.video import TracksResult
 
 EXAMPLES = """\
 [bold]Examples[/bold]
@@ -26,9 +29,11 @@ EXAMPLES = """\
   anymask evaluate DAVIS/ --task frames
 
   anymask evaluate photos/ --task everything --second-look
+
+  anymask evaluate DAVIS/ --task video --plots figures/
 """
 
-TASKS = ("prompts", "matte", "edges", "frames", "everything")
+TASKS = ("prompts", "matte", "edges", "frames", "everything", "video")
 Loaded = tuple[str, str, str, Path | None]  # model, device, precision, weights
 
 
@@ -37,7 +42,7 @@ def evaluate(
         Path,
         typer.Argument(
             help="Pictures with masks in the SA-1B layout (NAME.jpg, NAME.json); for edges in BSDS500's (NAME.jpg, "
-            "NAME.npz with segmentations); for frames in DAVIS's (CLIP/NNNNN.jpg, CLIP/NNNNN.png).",
+            "NAME.npz with segmentations); for frames and video in DAVIS's (CLIP/NNNNN.jpg, CLIP/NNNNN.png).",
             show_default=False,
         ),
     ],
@@ -47,7 +52,8 @@ def evaluate(
             "--task",
             help="prompts: boxes, clicks and the subject; matte: the subject's alpha; edges: boundaries out of all "
             "masks, by the Berkeley benchmark; frames: the main object of clips' first frames, from its box; "
-            "everything: how many of the labelled objects a search finds.",
+            "everything: how many of the labelled objects a search finds; video: objects followed from the first frame "
+            "on, by DAVIS's measures.",
         ),
     ] = "prompts",
     model: Model = "pocket",
@@ -56,7 +62,9 @@ def evaluate(
     weights: Weights = None,
     limit: Annotated[
         int | None,
-        typer.Option("--limit", min=1, help="How many objects (300) or pictures (all) at most.", show_default=False),
+        typer.Option(
+            "--limit", min=1, help="How many objects (300), pictures or clips (all) at most.", show_default=False
+        ),
     ] = None,
     min_area: Annotated[int, typer.Option("--min-area", min=1, help="Leave out objects of fewer pixels.")] = 400,
     seed: Annotated[int, typer.Option("--seed", help="Decides which are taken.")] = 0,
@@ -86,7 +94,19 @@ def evaluate(
     weigh: Annotated[
         bool, typer.Option("--weigh/--no-weigh", help="edges: masks count as much as their predicted IoU.")
     ] = False,
-    frames: Annotated[int, typer.Option("--frames", min=1, help="frames: so many of each clip, evenly spread.")] = 1,
+    frames: Annotated[
+        int | None,
+        typer.Option(
+            "--frames",
+            min=1,
+            help="frames: so many of each clip, evenly spread (1); video: so many, from the first one on (all).",
+            show_default=False,
+        ),
+    ] = None,
+    start: Annotated[
+        list[str] | None,
+        typer.Option("--start", help="video: from the first frame's mask, or from a click; by default from both."),
+    ] = None,
     json_path: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file, too.")] = None,
 ) -> None:
     """How good a model is: mean IoU by kind of prompt, the measures of its mattes, the boundaries and objects that it
@@ -103,9 +123,11 @@ def evaluate(
     elif task == "edges":
         figures = _edges(folder, loaded, limit, seed, min_score, min_stability, weigh, plots)
     elif task == "frames":
-        figures = _frames(folder, loaded, frames, plots)
-    else:
+        figures = _frames(folder, loaded, 1 if frames is None else frames, plots)
+    elif task == "everything":
         figures = _proposals(folder, loaded, limit, min_area, seed, second_look)
+    else:
+        figures = _video(folder, loaded, limit, frames, start, plots)
     _write(json_path, figures)
 
 
@@ -254,6 +276,40 @@ def _proposals(
     )
     note(f"{result.masks:.1f} masks a picture")
     return result.to_dict()
+
+
+def _video(
+    folder: Path, loaded: Loaded, limit: int | None, frames: int | None, start: list[str] | None, plots: Path | None
+) -> dict[str, object]:
+    from anymask.evaluation.video import STARTS, evaluate_video
+    from anymask.tracker import Tracker
+
+    for one in start or ():
+        if one not in STARTS:
+            raise FormatError(f"Tracking starts from {' or '.join(STARTS)}, not {one!r}.")
+    starts = tuple(start) if start else STARTS
+    with progress("Evaluating") as advance:
+        result = evaluate_video(
+            folder, Tracker(*loaded), starts=starts, frames=frames, limit=limit, on_progress=advance
+        )
+    rows = [(sequence, *one) for sequence in result.sequences for one in _tracked(result, sequence)]
+    _table(("clip", "from", "method", "J", "F", "J&F"), [*rows, *(("mean", *one) for one in _tracked(result, None))])
+    note(f"{result.model}: {result.fps:.2f} frames a second")
+    if plots is not None:
+        from anymask.evaluation.plots import plot_tracks
+
+        plot_tracks(result, plots / "tracks.png")
+        note(f"{plots}: tracks.png")
+    return result.to_dict()
+
+
+def _tracked(result: "TracksResult", sequence: str | None) -> list[tuple[str, str, str, str, str]]:
+    rows = []
+    for start in result.starts:
+        for method in result.methods:
+            j, f, both = (f"{value:.3f}" for value in result.mean(start, method, sequence))
+            rows.append((start, method, j, f, both))
+    return rows
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:

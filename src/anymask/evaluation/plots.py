@@ -20,6 +20,7 @@ from anymask.evaluation.edges import EdgesResult
 from anymask.evaluation.frames import FramesResult
 from anymask.evaluation.matte import MatteResult
 from anymask.evaluation.protocol import EvaluationResult, ObjectResult, box_of
+from anymask.evaluation.video import STILL, TracksResult
 from anymask.foreground import estimate_foreground
 from anymask.images import read_image
 from anymask.placement import Box
@@ -160,6 +161,30 @@ def plot_curves(result: MatteResult, path: Path) -> None:
     axes[2].axvline(float(np.mean(ious)), color=INK, linestyle="--", linewidth=1)
     _style(axes[2], "IoU (dashed: the mean)", "pictures", (0, 1), None)
     figure.suptitle(f"{result.model}: {len(ious)} pictures", color=INK)
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
+def plot_tracks(result: TracksResult, path: Path) -> None:
+    """J&F over time as one PNG: a row for each clip, a column for each start; of several objects the mean.
+
+    Raises MissingExtraError without matplotlib.
+    """
+    pyplot = _pyplot()
+    rows, columns = len(result.sequences), len(result.starts)
+    size = (4.4 * columns, 2.3 * rows + 0.4)
+    figure, grid = pyplot.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+    for row, sequence in enumerate(result.sequences):
+        for axes, start in zip(grid[row], result.starts, strict=True):
+            for method in result.methods:
+                chosen = [t for t in result.tracks if (t.sequence, t.start, t.method) == (sequence, start, method)]
+                values = np.mean([(one.j + one.f) / 2 for one in chosen], axis=0)
+                own = method == result.model
+                line = "-" if own else ":" if method == STILL else "--"
+                axes.plot(values, line, color=SOFT if own else INK, linewidth=2 if own else 1.2, label=method)
+            _style(axes, "frame", "J&F", (0, len(values) - 1), (0, 1.02))
+            axes.set_title(f"{sequence}, from the first frame's {start}", color=INK, fontsize="medium")
+    grid[0][0].legend(frameon=False, fontsize="small", loc="lower left")
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
 

@@ -170,7 +170,7 @@ def _prompted(image: EncodedImage, path: Path, label: rle.RLE, second_look: bool
         if correction is not None:
             points.append(correction[0])
             labels.append(correction[1])
-            previous = current.logits[0]
+            previous = current.logits[0] if image.segmenter.spec.prompts.mask else None
             current = image.predict(points, labels, mask=previous, multimask=False, second_look=second_look)
         if count in CLICKS:
             ious[f"{count} clicks"] = intersection_over_union(current.array[0], truth)

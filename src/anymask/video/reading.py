@@ -54,6 +54,7 @@ class Reader:
         self.rest: list[Any] = []
         self.trouble = ""
         self._limit, self._damaged = limit, 0
+        self._end = 0.0  # of all that is in the file, in seconds
         if (limit is not None and limit < 1) or (fps is not None and not 0 < fps < math.inf):
             raise ImageError(f"At least one frame, and some a second, are wanted, not {limit} and {fps}.")
         if path.is_file() and path.stat().st_size == 0:
@@ -83,13 +84,11 @@ class Reader:
 
     def __iter__(self) -> Iterator[Frame]:
         seen, given = 0, 0
-        end = 0.0  # of all that is in the file, in seconds
         last: int | None = None
         shape: tuple[int, ...] | None = None
         try:
             for packet in self._container.demux():
-                if packet.dts is not None:
-                    end = max(end, float((packet.dts + (packet.duration or 0)) * packet.time_base))
+                self._note_end(packet)
                 if packet.stream is not self._video:
                     if packet.stream is self.sound and packet.dts is not None:
                         self.rest.append(self._from_start(packet))
@@ -100,7 +99,7 @@ class Reader:
                     last = pts
                     if given >= seen * self._fraction:
                         continue
-                    rgb = self._upright(decoded)
+                    rgb = self.upright(decoded)
                     if shape not in (None, rgb.shape):
                         self.trouble = f"the frames change from {_size(shape)} to {_size(rgb.shape)} pixels"
                         return
@@ -114,9 +113,35 @@ class Reader:
             self.trouble = f"the clip breaks off or is damaged ({reason(error)})"
         if self._damaged and not self.trouble:
             self.trouble = f"damaged packets of the clip ({self._damaged}) are left out"
-        missing = self._length() - end
-        if missing > MISSING and not self.trouble:
-            self.trouble = f"the clip is cut off, its last {missing:.1f} seconds are missing"
+        self.trouble = self.trouble or self._missing()
+
+    def times(self) -> list[int]:
+        """When the frames are shown, in rising order and units of `time_base`: all packets are read and none decoded.
+
+        Empty for a file that does not say. `trouble` tells of a file that is cut off. Nothing else can be read then.
+        """
+        found: set[int] = set()
+        try:
+            for packet in self._container.demux():
+                self._note_end(packet)
+                if packet.stream is not self._video or not packet.size:
+                    continue
+                if packet.pts is None:
+                    return []
+                if not packet.is_discard:
+                    found.add(packet.pts)
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            self.trouble = f"the clip breaks off or is damaged ({reason(error)})"
+        self.trouble = self.trouble or self._missing()
+        return sorted(found)
+
+    def frames_from(self, pts: int | None = None) -> Iterator[Any]:
+        """PyAV's frames as they are decoded, damaged ones left out; from where the reader stands, or from the last key
+        frame before a time. Give them to `upright`. Raises what FFmpeg raises."""
+        if pts is not None:
+            self._container.seek(pts, stream=self._video, backward=True)
+        for packet in self._container.demux(self._video):
+            yield from self._decoded(packet)
 
     def close(self) -> None:
         self._container.close()
@@ -145,7 +170,7 @@ class Reader:
             packet.pts -= shift
         return packet
 
-    def _upright(self, decoded: Any) -> np.ndarray:
+    def upright(self, decoded: Any) -> np.ndarray:
         """A frame as uint8 [H, W, 3], its pixels square, turned as phones ask for."""
         guess = decoded.colorspace == UNKNOWN and decoded.height >= HD
         matrix = {"src_colorspace": BT709} if guess else {}
@@ -153,6 +178,14 @@ class Reader:
         rgb: np.ndarray = decoded.to_ndarray(format="rgb24", width=width, height=decoded.height, **matrix)
         turns = round(decoded.rotation / 90) % 4  # counterclockwise
         return np.ascontiguousarray(np.rot90(rgb, turns)) if turns else rgb
+
+    def _note_end(self, packet: Any) -> None:
+        if packet.dts is not None:
+            self._end = max(self._end, float((packet.dts + (packet.duration or 0)) * packet.time_base))
+
+    def _missing(self) -> str:
+        missing = self._length() - self._end
+        return f"the clip is cut off, its last {missing:.1f} seconds are missing" if missing > MISSING else ""
 
     def _length(self) -> float:
         """When the file ends as far as its header says, in seconds; 0 where that is a guess."""

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from anymask.errors import ImageError
 from anymask.images import encode_image, write_atomic
-from anymask.video.reading import BT709, Reader, av, reason
+from anymask.video.reading import BT709, av, reason
 
 LIMITED = 1  # the colour range of video, 16 to 235
 
@@ -51,6 +52,14 @@ KINDS: dict[str, Kind] = {
 FOR_EVER = {".webp": {"loop": "0"}, ".apng": {"plays": "0"}}
 
 
+class Timing(Protocol):
+    """What a clip that is written takes from the one that was read, `anymask.video.reading.Reader`."""
+
+    rate: Fraction
+    time_base: Fraction
+    sound: Any
+
+
 class Writer(Protocol):
     """Takes frames uint8 [H, W, 3] or [H, W, 4] with their times, and packets of sound."""
 
@@ -76,7 +85,7 @@ def check_target(target: Path, transparent: bool) -> None:
         )
 
 
-def open_writer(target: Path, frame: np.ndarray, reader: Reader) -> Writer:
+def open_writer(target: Path, frame: np.ndarray, reader: Timing) -> Writer:
     """A clip of the kind that the suffix names, or a folder, for frames like this one."""
     if target.suffix.lower() in KINDS and not target.is_dir():
         return ClipWriter(target, frame, reader)
@@ -109,7 +118,7 @@ class FolderWriter:
 class ClipWriter:
     """A clip under another name until it is closed, so that none is ever found half-written."""
 
-    def __init__(self, target: Path, frame: np.ndarray, reader: Reader) -> None:
+    def __init__(self, target: Path, frame: np.ndarray, reader: Timing) -> None:
         suffix = target.suffix.lower()
         self._target, self._kind = target, KINDS[suffix]
         self._part = target.with_name(f".anymask-{secrets.token_hex(6)}{suffix}")
@@ -173,7 +182,7 @@ class ClipWriter:
             with suppress(OSError):
                 self._part.unlink(missing_ok=True)
 
-    def _picture_stream(self, frame: np.ndarray, reader: Reader) -> Any:
+    def _picture_stream(self, frame: np.ndarray, reader: Timing) -> Any:
         kind = self._kind
         stream: Any = self._container.add_stream(kind.codec, rate=reader.rate)
         height, width = (side + side % 2 if kind.halved else side for side in frame.shape[:2])
