@@ -196,20 +196,20 @@ def _still(mask: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _flowing(mask: np.ndarray, clip: Sequence) -> Iterator[np.ndarray]:
-    """The first mask carried on along DIS flow (Kroeger et al. 2016) of whole frames: the places that pixels came from
-    are followed back to the first frame, so that nothing is blurred on the way."""
+    """The first mask moved from frame to frame along DIS flow (Kroeger et al. 2016) of whole frames, cut at one half
+    each time; that was found to hold better than moving a soft mask, and than following each pixel back to the first
+    frame."""
     yield mask
     height, width = mask.shape
     grid = np.dstack(np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)))
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    origin, soft = grid, mask.astype(np.float32)
     before: np.ndarray | None = None
     for path in clip.frames:
         grey = cv2.cvtColor(read_image(path), cv2.COLOR_RGB2GRAY)
         if before is not None:
             flow = search.calc(grey, before, None)  # type: ignore[call-overload]
-            origin = _at(origin, grid + flow)
-            yield np.asarray(_at(soft, origin) > 0.5)
+            mask = _at(mask.astype(np.float32), grid + flow) > 0.5
+            yield mask
         before = grey
 
 
