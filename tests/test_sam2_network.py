@@ -10,6 +10,7 @@ import numpy as np
 import parity
 import pytest
 import torch
+import torch.nn.functional as F
 from parity import scattered
 from torch import Tensor
 
@@ -17,7 +18,7 @@ from anymask import Prompt, Segmenter
 from anymask.networks import sam2
 from anymask.networks.parts import Parts
 from anymask.networks.sam.sam import normalize
-from anymask.networks.sam2.hiera import Hiera, Size
+from anymask.networks.sam2.hiera import Hiera, Size, halve
 from anymask.networks.sam2.mask_decoder import Features, settle
 from anymask.networks.sam2.sam2 import Sam2
 from anymask.networks.sam2.served import by_cell
@@ -48,6 +49,11 @@ def test_the_trunk_halves_its_map_from_stage_to_stage() -> None:
     trunk = scattered(Hiera(MINUTE))
     found = trunk(torch.randn(2, 3, 128, 192, generator=torch.Generator().manual_seed(0)))
     assert [tuple(stage.shape) for stage in found] == [(2, 8, 32, 48), (2, 16, 16, 24), (2, 32, 8, 12), (2, 64, 4, 6)]
+
+
+def test_a_map_is_halved_as_by_max_pooling() -> None:
+    x = torch.randn(2, 6, 4, 5, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(halve(x), F.max_pool2d(x.permute(0, 3, 1, 2), 2).permute(0, 2, 3, 1))
 
 
 def test_pictures_of_a_batch_do_not_see_each_other() -> None:

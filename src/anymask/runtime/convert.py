@@ -101,9 +101,10 @@ def convert_video_parts(
     mask_side, side: of the low-resolution masks and of the input.
     """
     coarse, *finer = (torch.zeros(shape) for shape in features)
-    low, present = torch.zeros(1, mask_side, mask_side), torch.ones(1, 1)
+    low = torch.zeros(1, mask_side, mask_side)
+    present, hard = torch.ones(1, 1), torch.ones(1, 1)  # given twice, one tensor would become one input
     yield "alone", convert_module(parts.alone, [coarse])
-    (maps,) = parts.remember(coarse, low, present, present)
+    (maps,) = parts.remember(coarse, low, present, hard)
     width = coarse.shape[1]
     remembered = [
         torch.zeros(1, 2, dtype=torch.int64),
@@ -117,7 +118,7 @@ def convert_video_parts(
     yield "answer", convert_module(parts.answer, [*finer, coarse], prompts, several)
     yield "corrected", convert_module(parts.corrected, [*finer, coarse], [*prompts, low], [*several, {}])
     yield "adopt", convert_module(parts.adopt, [coarse, *finer, torch.zeros(1, side, side)])
-    yield "remember", convert_module(parts.remember, [coarse, low, present, present])
+    yield "remember", convert_module(parts.remember, [coarse, low, present, hard])
 
 
 def convert_module(

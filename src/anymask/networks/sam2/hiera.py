@@ -154,6 +154,10 @@ class Mlp(nn.Module):
 
 
 def halve(x: Tensor) -> Tensor:
-    """The largest of every 2 x 2 cells: BxHxWxC -> Bx(H/2)x(W/2)xC, H and W even."""
-    pairs: Tensor = x.unflatten(2, (-1, 2)).unflatten(1, (-1, 2))
-    return pairs.amax(dim=(2, 4))
+    """The largest of every 2 x 2 cells: BxHxWxC -> Bx(H/2)x(W/2)xC, H and W even.
+
+    Pair by pair, which OpenVINO does many times faster than a reduction over two axes.
+    """
+    rows = x.unflatten(1, (-1, 2))
+    columns = torch.maximum(rows[:, :, 0], rows[:, :, 1]).unflatten(2, (-1, 2))
+    return torch.maximum(columns[:, :, :, 0], columns[:, :, :, 1])
