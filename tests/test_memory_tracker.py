@@ -110,7 +110,7 @@ def test_a_correction_is_seen_in_the_light_of_memory_and_sticks(opened):
     ((rows, times, _),) = engine.calls("condition")
     assert rows == [6, 0, 1, 2] and [round(time * 9) for time in times] == [4, 1, 2, 3]
     ((_, _, earlier),) = engine.calls("answer")
-    assert np.array_equal(earlier[0], found[4].logits[0].astype(np.float16)), "not as the session packs it"
+    assert np.array_equal(earlier[0], found[4].logits[0]), "not as the session packs it"
     again = dict(session.propagate())
     assert np.array_equal(again[4].array[0], session.masks(4).array[0])
     rows = [rows for rows, _, _ in engine.calls("condition")[1:]]

@@ -26,7 +26,7 @@ class Remembered:
     Attributes:
         map: the upper halves of its float32 values, which are all that a bfloat16 has: uint16 `[c, M, M]`.
         pointer: float32 `[C]`.
-        logits: float16 `[h, w]`, the answer that a correction starts from.
+        logits: float32 `[h, w]`, the answer that a correction starts from.
         passed: whether frames were propagated over it; only then is a prompt there seen in the light of memory.
         backward: from later frames to earlier ones.
     """

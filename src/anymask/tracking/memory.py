@@ -144,7 +144,7 @@ class MemoryFollower:
                 pointer = answer.pointer if isinstance(answer, Found) else None
                 memory.tell(seen.index, Remembered(one.copy(), pointer, passed=False))
                 continue
-            kept = Remembered(one.copy(), None, answer.logits.astype(np.float16))
+            kept = Remembered(one.copy(), None, answer.logits)
             if isinstance(answer, Found):
                 kept.pointer, kept.backward = answer.pointer, answer.backward
             elif (earlier := memory.tracked.get(seen.index)) is not None:
