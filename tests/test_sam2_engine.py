@@ -66,7 +66,7 @@ def test_the_graphs_of_a_video_compute_what_pytorch_does(improved: bool, tmp_pat
         (
             "remember",
             [coarse],
-            [noise(2, 64, 64), torch.tensor([[1.0], [-1.0]]), torch.tensor([[1.0], [0.0]])],
+            [noise(3, 64, 64), torch.tensor([[1.0], [-1.0], [1.0]]), torch.tensor([[1.0], [1.0], [0.0]])],
         ),
     ]
     for frames, pointers in ((1, 1), (2, 3), (7, 9)):

@@ -117,7 +117,8 @@ def convert_video_parts(
     yield "answer", convert_module(parts.answer, [*finer, coarse], prompts, several)
     yield "corrected", convert_module(parts.corrected, [*finer, coarse], [*prompts, low], [*several, {}])
     yield "adopt", convert_module(parts.adopt, [coarse, *finer, torch.zeros(1, side, side)])
-    yield "remember", convert_module(parts.remember, [coarse, low, present, present])
+    hard = present.clone()  # one tensor given twice becomes one input
+    yield "remember", convert_module(parts.remember, [coarse, low, present, hard])
 
 
 def convert_module(
