@@ -11,12 +11,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from anymask.catalog import ModelEntry
+from anymask.catalog import ModelEntry, find
 from anymask.errors import ModelError
+from anymask.runtime import load_video_engine
 from anymask.segmenter import Segmenter
 from anymask.tracking.follower import Follower
 from anymask.tracking.frames import Video, open_frames
 from anymask.tracking.light import LightFollower
+from anymask.tracking.memory import MemoryFollower
 from anymask.tracking.session import Session
 
 
@@ -24,8 +26,9 @@ class Tracker:
     """A model that follows objects, loaded and ready.
 
     Args:
-        model: a promptable model's name from the catalogue; the light tracker (`anymask.tracking.light`) carries its
-            masks from frame to frame.
+        model: a promptable model's name from the catalogue. SAM 2's models follow objects by their own memory
+            (`anymask.tracking.memory`); the light tracker (`anymask.tracking.light`) carries the masks of others from
+            frame to frame.
         device: auto, cpu, cuda or mps.
         precision: auto, fp32, bf16 or fp16.
         weights: a checkpoint's path, to use instead of the model's own weights.
@@ -36,7 +39,11 @@ class Tracker:
     def __init__(
         self, model: str = "pocket", device: str = "auto", precision: str = "auto", weights: str | Path | None = None
     ) -> None:
-        self.follower: Follower = _follower(Segmenter(model, device, precision, weights))
+        if find(model, "segment").memory:
+            engine = load_video_engine(model, device, precision, weights)
+            self.follower: Follower = MemoryFollower(Segmenter.over(engine, weights))
+        else:
+            self.follower = _follower(Segmenter(model, device, precision, weights))
 
     @classmethod
     def over(cls, follower: Follower) -> Tracker:

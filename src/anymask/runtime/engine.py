@@ -56,6 +56,7 @@ class InstanceEngine(SegmentEngine, Protocol):
         ...
 
 
+@runtime_checkable
 class VideoEngine(SegmentEngine, Protocol):
     """A promptable network that remembers objects from frame to frame. B objects, F remembered frames and P pointers of
     each; the features are those of `encode`. It holds no state of any video; safe to call from many threads.

@@ -14,6 +14,7 @@ def resize_to_input(rgb: np.ndarray, placement: Placement, how: str = "area") ->
 
     * area: uint8, by areas when reducing, else bilinearly;
     * antialias: uint8, bilinear with a filter as wide as the reduction (Pillow's, as SAM's `ResizeLongestSide`);
+    * cubic8: uint8, bicubic with such a filter (frames of a video for SAM 2);
     * linear8: uint8, bilinear between the four nearest pixels however much it reduces (FastSAM);
     * smooth: float32 0 to 255, as antialias but never rounded to whole numbers (SAM 2);
     * linear: float32 0 to 255, bilinear between the four nearest pixels however much it reduces (EfficientSAM).
@@ -30,6 +31,8 @@ def resize_to_input(rgb: np.ndarray, placement: Placement, how: str = "area") ->
     if how == "linear8":
         nearest: np.ndarray = cv2.resize(rgb, size, interpolation=cv2.INTER_LINEAR)
         return nearest
+    if how == "cubic8":
+        return np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BICUBIC))
     if how == "antialias":
         return np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BILINEAR))
     reduces = size[0] <= rgb.shape[1] and size[1] <= rgb.shape[0]

@@ -1,0 +1,174 @@
+"""The tracker of models with a memory: SAM 2's way of following objects (Ravi et al. 2024, §4), its reference's steps.
+
+A prompt on a frame that was not tracked yet is answered by that frame alone; on one that was, in the light of memory,
+and from the answer there. Every prompted frame is a conditioning frame, read by all others however far they are, as
+the reference does when it is told to take corrections for such.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from anymask import rle
+from anymask.catalog import ModelEntry
+from anymask.placement import Placement
+from anymask.prompts import Prompt
+from anymask.runtime.engine import BOX_END, BOX_START, Answered, Features, VideoEngine
+from anymask.runtime.resize import resize_to_input
+from anymask.segmenter import Segmenter
+from anymask.tracking.bank import Bank, Remembered, narrowed
+from anymask.tracking.follower import Answer
+
+AMBIGUOUS = 2  # a prompt of fewer points is answered with the best of the candidates
+
+
+@dataclass(frozen=True, eq=False)
+class Found(Answer):
+    """An answer fresh from the network, with what is to be remembered of it: the object's pointer, float32 `[C]`."""
+
+    pointer: np.ndarray | None = None
+    backward: bool = False
+
+
+class Seen:
+    """A frame, encoded when that is needed first."""
+
+    def __init__(self, engine: VideoEngine, index: int, rgb: np.ndarray, count: int | None) -> None:
+        self.index, self.count = index, count
+        spec, (height, width) = engine.spec, rgb.shape[:2]
+        self.placement = Placement.stretch(height, width, spec.input.side, enlarge=spec.enlarge)
+        self._engine, self._rgb = engine, rgb
+        self._features: Features | None = None
+
+    @property
+    def features(self) -> Features:
+        """What the engine makes of it."""
+        if self._features is None:
+            # As the reference reads a video's frames; those of pictures it resizes in another way.
+            self._features = self._engine.encode(resize_to_input(self._rgb, self.placement, "cubic8"))
+        return self._features
+
+
+class MemoryFollower:
+    """Such a tracker over a segmenter; see `anymask.tracking.follower.Follower`.
+
+    Args:
+        segmenter: one over a `VideoEngine`.
+    """
+
+    def __init__(self, segmenter: Segmenter) -> None:
+        assert isinstance(segmenter.engine, VideoEngine)
+        self.segmenter = segmenter
+        self.engine: VideoEngine = segmenter.engine
+        self.spec: ModelEntry = segmenter.spec
+
+    def memory(self, arrays: Mapping[str, np.ndarray] | None = None) -> Bank:
+        """Nothing is known yet, or what was saved."""
+        return Bank(lambda: self.segmenter.fingerprint, arrays)
+
+    def see(self, index: int, rgb: np.ndarray, count: int | None) -> Seen:
+        """A frame, of which nothing is encoded before it is needed."""
+        return Seen(self.engine, index, rgb, count)
+
+    def answer(self, seen: Seen, prompt: Prompt | np.ndarray, memory: Bank, before: Answer | None) -> Answer:
+        """A mask is believed as it is; else the network's answer, which corrects an earlier one."""
+        if isinstance(prompt, np.ndarray):
+            side = self.spec.input.side
+            shares = Image.fromarray(prompt.astype(np.float32)).resize((side, side), Image.Resampling.BILINEAR)
+            found = self.engine.adopt(seen.features, np.asarray(shares)[None] >= 0.5)
+            return self._found(seen, found, 0, 0, mask=rle.encode(prompt))
+        kept = memory.of(seen.index)
+        backward = False
+        if memory.told and (before is not None if kept is None else kept.passed):
+            backward = self._way(seen.index, memory, kept)
+            one = memory.recollect(seen.index, seen.count, backward)
+            rows, times = np.array(one.rows), np.array(one.times)
+            lit = self.engine.condition(seen.features, rows, times, one.maps[None], one.pointers[None])
+        else:
+            lit = self.engine.alone(seen.features)
+        earlier = None
+        if before is not None:
+            exact = None if kept is None else kept.logits  # the session packs what it keeps
+            earlier = (before.logits if exact is None else exact)[None]
+        corners = np.zeros((0, 2)) if prompt.box is None else prompt.box.reshape(2, 2)
+        coords = seen.placement.to_input(np.concatenate([corners, prompt.points]))[None]
+        labels = np.concatenate([[BOX_START, BOX_END][: len(corners)], prompt.labels])[None]
+        found = self.engine.answer(lit, coords, labels, earlier)
+        return self._found(seen, found, 0, labels.shape[1], backward)
+
+    def follow(self, seen: Seen, memories: Sequence[Bank], reverse: bool) -> list[Answer]:
+        """Objects that remember alike many frames and pointers, equally long ago, are asked together."""
+        alike: dict[tuple[tuple[int, ...], tuple[float, ...]], list[int]] = defaultdict(list)
+        recalled = [memory.recollect(seen.index, seen.count, reverse) for memory in memories]
+        for number, one in enumerate(recalled):
+            alike[one.rows, one.times].append(number)
+        answers: dict[int, Answer] = {}
+        for (rows, times), numbers in alike.items():
+            maps = np.stack([recalled[number].maps for number in numbers])
+            pointers = np.stack([recalled[number].pointers for number in numbers])
+            lit = self.engine.condition(seen.features, np.array(rows), np.array(times), maps, pointers)
+            found = self.engine.answer(lit, np.zeros((len(numbers), 0, 2)), np.zeros((len(numbers), 0)))
+            answers |= {number: self._found(seen, found, row, 0, reverse) for row, number in enumerate(numbers)}
+        return [answers[number] for number in range(len(memories))]
+
+    def remember(self, seen: Seen, memories: Sequence[Bank], answers: Sequence[Answer], told: Sequence[bool]) -> None:
+        """Encode answers into memories; those that are kept already only become the latest."""
+        new: dict[bool, list[tuple[Bank, Answer]]] = {True: [], False: []}
+        for memory, answer, said in zip(memories, answers, told, strict=True):
+            kept = (memory.told if said else memory.tracked).get(seen.index)
+            memory.index = seen.index
+            again = not isinstance(answer, Found) or (kept is not None and kept.pointer is answer.pointer)
+            if kept is not None and kept.map is not None and again:
+                kept.passed = True
+            else:
+                new[said].append((memory, answer))
+        for said, those in new.items():
+            if those:
+                self._encode(seen, those, said)
+
+    def forget(self, memory: Bank, index: int) -> None:
+        """Take back what was told of a frame."""
+        memory.told.pop(index, None)
+
+    def _encode(self, seen: Seen, those: Sequence[tuple[Bank, Answer]], told: bool) -> None:
+        logits = np.stack([answer.logits for _, answer in those])
+        presence = np.array([answer.presence - 0.5 for _, answer in those], np.float32)
+        maps = narrowed(self.engine.remember(seen.features, logits, presence, told))
+        for (memory, answer), one in zip(those, maps, strict=True):
+            if told:
+                pointer = answer.pointer if isinstance(answer, Found) else None
+                memory.tell(seen.index, Remembered(one.copy(), pointer, passed=False))
+                continue
+            kept = Remembered(one.copy(), None, answer.logits)
+            if isinstance(answer, Found):
+                kept.pointer, kept.backward = answer.pointer, answer.backward
+            elif (earlier := memory.tracked.get(seen.index)) is not None:
+                kept.pointer, kept.backward = earlier.pointer, earlier.backward
+            memory.track(seen.index, kept)
+
+    def _way(self, index: int, memory: Bank, kept: Remembered | None) -> bool:
+        """Whether a frame is seen backwards: as it was reached, if there is a prompt where that comes from."""
+        if min(memory.told) > index:
+            return True
+        return kept is not None and kept.backward and max(memory.told) >= index
+
+    def _found(
+        self, seen: Seen, found: Answered, row: int, points: int, backward: bool = False, mask: rle.RLE | None = None
+    ) -> Found:
+        """Of an object's masks the single one, or the best of the candidates."""
+        scores = found.scores[row]
+        best = 1 + int(scores[1:].argmax()) if points < AMBIGUOUS and len(scores) > 1 else 0
+        return Found(
+            np.ascontiguousarray(found.logits[row, best], np.float32),
+            seen.placement,
+            float(scores[best]),
+            float(1 / (1 + np.exp(-np.clip(found.presence[row], -50, 50)))),
+            mask,
+            found.pointers[row, best].copy(),
+            backward,
+        )
