@@ -1,10 +1,13 @@
-"""Make the README's pictures from the photographs in assets/: python docs/make_images.py."""
+"""Make the README's and the model card's pictures from the photographs in assets/: python docs/make_images.py."""
 
+import tempfile
 from pathlib import Path
 
 from PIL import Image
 
 import anymask
+from anymask.evaluation.plots import object_sheet, subject_sheet
+from anymask.evaluation.protocol import evaluate
 from anymask.images import save_image
 
 HERE = Path(__file__).parent
@@ -63,6 +66,18 @@ def main() -> None:
     for name, picture in pictures.items():
         save_image(IMAGES / f"{name}.png", picture)
         print(IMAGES / f"{name}.png")
+    sheets()
+
+
+def sheets() -> None:
+    """The model card's: what pocket makes of the labelled objects of these photographs, good and bad."""
+    result = evaluate(ASSETS)
+    with tempfile.TemporaryDirectory() as folder:
+        for name, draw in (("objects", object_sheet), ("subjects", subject_sheet)):
+            draw(result, Path(folder) / f"{name}.png")
+            with Image.open(Path(folder) / f"{name}.png") as sheet:
+                save_image(IMAGES / f"pocket_{name}.jpg", sheet.convert("RGB"))
+            print(IMAGES / f"pocket_{name}.jpg")
 
 
 if __name__ == "__main__":

@@ -134,7 +134,10 @@ def test_the_command_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) ->
     for name in ("curves.png", "pictures.png"):
         with Image.open(out / name) as image:
             assert min(image.size) > 300
-    assert "prompts, matte, edges, frames or video, not 'colours'" in run("evaluate", folder, "--task", "colours").err
+    assert (
+        "prompts, matte, edges, frames, everything or video, not 'colours'"
+        in run("evaluate", folder, "--task", "colours").err
+    )
 
 
 def test_pocket_goes_the_same_way(tmp_path):

@@ -32,7 +32,10 @@ def cut(server: TestClient, picture: str, **body: Any) -> Image.Image:
 
 
 def alike(first: Image.Image, second: Image.Image) -> bool:
-    return first.mode == second.mode and np.array_equal(np.asarray(first), np.asarray(second))
+    """To two levels: how sums are rounded depends on how many threads share the work, and a server has others."""
+    if first.mode != second.mode or first.size != second.size:
+        return False
+    return bool(np.abs(np.asarray(first).astype(int) - np.asarray(second)).max() <= 2)
 
 
 def test_the_subject(server: TestClient, bus: str, remover: anymask.BackgroundRemover) -> None:
