@@ -87,6 +87,16 @@ def test_a_small_thing_is_looked_at_again_and_its_mask_is_finer(scene):
     assert twice.array.shape == once.array.shape and twice.logits.shape == once.logits.shape
 
 
+def test_candidates_of_scores_below_zero_are_candidates(scene):
+    class Unsure(SeesRed):
+        def decode(self, embedding, coords, labels, mask=None):
+            logits, scores = super().decode(embedding, coords, labels, mask)
+            return logits, -scores
+
+    found = Segmenter.over(Unsure()).encode(scene).predict(points=[(100, 100)])
+    assert found.scores.tolist() == pytest.approx([-0.6, -0.9, -0.7])
+
+
 def test_a_box_needs_no_first_answer(scene):
     engine = SeesRed(SecondLook())
     image = Segmenter.over(engine).encode(scene)

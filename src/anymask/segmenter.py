@@ -284,7 +284,7 @@ class EncodedImage:
             logits, scores = self.segmenter.engine.decode(self.embedding, coords, labels, previous)
             for row, index in enumerate(indices):
                 several = _is_ambiguous(prompts[index]) if multimask is None else multimask
-                chosen = np.flatnonzero(scores[row] >= 0)[slice(1, None) if several else slice(0, 1)]
+                chosen = np.flatnonzero(scores[row] > -np.inf)[slice(1, None) if several else slice(0, 1)]
                 results[index] = Masks(logits[row, chosen], scores[row, chosen], self.placement, prompts=prompts[index])
         return [results[i] for i in range(len(prompts))]
 

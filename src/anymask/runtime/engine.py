@@ -41,7 +41,7 @@ class SegmentEngine(Protocol):
         w].
 
         Returns logits float32 [B, 1 + C, h, w] and predicted IoU float32 [B, 1 + C]; 0 is the single mask, the others
-        are the candidates for an ambiguous prompt (three in most networks, one in SAM-HQ). A score below 0 says that
+        are the candidates for an ambiguous prompt (three in most networks, one in SAM-HQ). A score of -inf says that
         there is no such candidate; the first is always there.
         """
         ...

@@ -73,7 +73,7 @@ class NetworkInstances:
         (instances,) = embedding
         side = self.spec.mask_side
         logits = np.full((len(coords), 1 + CANDIDATES, side, side), NOTHING, np.float32)
-        scores = np.full((len(coords), 1 + CANDIDATES), -1, np.float32)
+        scores = np.full((len(coords), 1 + CANDIDATES), -np.inf, np.float32)  # none found yet
         for row, (points, kinds) in enumerate(zip(np.asarray(coords, np.float64) / CELL, labels, strict=True)):
             for index, (found, score) in enumerate(choose(instances, points, kinds)):
                 logits[row, index], scores[row, index] = found, score
