@@ -15,6 +15,7 @@ LAYERS = (
     {
         "ahead",
         "catalog",
+        "clip_result",
         "colors",
         "downloads",
         "hashes",

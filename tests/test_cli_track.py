@@ -1,6 +1,8 @@
 """`anymask track`: prompts as text, and what it writes."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -137,3 +139,15 @@ def test_a_pixel_belongs_to_the_object_that_is_surest_of_it():
     masks.extra["object_id"][1] = 300
     with pytest.raises(FormatError, match="up to 254, not 300"):
         labels(masks)
+
+
+def test_a_folder_of_frames_needs_no_pyav(tmp_path):
+    """In a process of its own, for here PyAV has been imported."""
+    (tmp_path / "frames").mkdir()
+    for index in range(3):
+        Image.fromarray(np.full((60, 80, 3), 40 * index, np.uint8)).save(tmp_path / "frames" / f"{index:03}.png")
+    arguments = ["track", tmp_path / "frames", "--box", "0:20,20,60,40", "--labels", tmp_path / "labels"]
+    code = f"import sys; sys.modules['av'] = None; from anymask.cli import main; main({[str(a) for a in arguments]!r})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "labels").glob("*.png"))) == 3

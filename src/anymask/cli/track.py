@@ -88,8 +88,8 @@ def track(
     if not any((labels, json_path, overlay, cutout)):
         overlay = video.with_name(f"{video.stem}.tracked.mp4")
 
+    from anymask.progress import video_progress
     from anymask.tracker import Tracker
-    from anymask.video import video_progress
 
     targets = {"labels": labels, "json": json_path, "overlay": overlay, "cutout": cutout}
     if video.is_file() and any(path and path.exists() and path.samefile(video) for path in targets.values()):

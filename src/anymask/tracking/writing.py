@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from anymask.clip_result import VideoResult
 from anymask.colors import palette
 from anymask.compositing import CutOut
 from anymask.errors import FormatError, ImageError
@@ -216,20 +217,6 @@ def _empty(height: int, width: int) -> dict[str, Any]:
     return rle.compress({"size": [height, width], "counts": [height * width]})
 
 
-@dataclass(frozen=True)
-class TrackResult:
-    """What became of a video: frames that are written, the seconds that took, and what ended it early, or ""."""
-
-    frames: int
-    seconds: float
-    trouble: str = ""
-
-    @property
-    def fps(self) -> float:
-        """Frames that were done in a second."""
-        return self.frames / self.seconds if self.seconds else 0.0
-
-
 def open_writers(
     session: Session,
     fps: float,
@@ -263,7 +250,7 @@ def track_video(
     *,
     stop: int | None = None,
     on_progress: Callable[[int, int | None], object] = lambda done, total: None,
-) -> TrackResult:
+) -> VideoResult:
     """Prompt a session, follow its objects from the first frame on, and write what is found.
 
     Args:
@@ -300,4 +287,4 @@ def track_video(
             writer.close()
     trouble = trouble or session.trouble
     told = f"{trouble[0].upper()}{trouble[1:]}; {done} frames are kept." if trouble else ""
-    return TrackResult(done, time.perf_counter() - begun, told)
+    return VideoResult(done, time.perf_counter() - begun, told)

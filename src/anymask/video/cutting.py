@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Unpack
 
@@ -14,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from anymask.background import Choice, MatteOptions
+from anymask.clip_result import VideoResult
 from anymask.compositing import BLUR, Background, CutOut, blurred, levels, load_background
 from anymask.errors import ImageError
 from anymask.foreground import foreground_by
@@ -30,26 +30,6 @@ class Remover(Protocol):
     """Who finds the subject of each frame: `anymask.background.BackgroundRemover`."""
 
     def matte(self, picture: Source, refine: Choice = True, **options: Unpack[MatteOptions]) -> np.ndarray: ...
-
-
-@dataclass(frozen=True)
-class VideoResult:
-    """What became of a clip.
-
-    Attributes:
-        frames: how many are written.
-        seconds: how long that took.
-        trouble: a sentence on what ended the clip early or is missing from it, or "".
-    """
-
-    frames: int
-    seconds: float
-    trouble: str = ""
-
-    @property
-    def fps(self) -> float:
-        """Frames that were done in a second."""
-        return self.frames / self.seconds if self.seconds else 0.0
 
 
 def cut_out_video(
@@ -94,7 +74,7 @@ def cut_out_video(
 
     Raises:
         ImageError: the source is no clip, or the target cannot be written as asked for.
-        MissingExtraError: PyAV is not installed (when `anymask.video` is imported).
+        MissingExtraError: PyAV is not installed (when this file is imported).
         What `BackgroundRemover.matte` raises; the frames so far are kept then, too.
     """
     source, target = Path(source), Path(target)
