@@ -39,11 +39,14 @@ class Tracker:
     def __init__(
         self, model: str = "pocket", device: str = "auto", precision: str = "auto", weights: str | Path | None = None
     ) -> None:
-        if find(model, "segment").memory:
+        spec = find(model, "segment")
+        if spec.memory:
             engine = load_video_engine(model, device, precision, weights)
             self.follower: Follower = MemoryFollower(Segmenter.over(engine, weights))
-        else:
-            self.follower = _follower(Segmenter(model, device, precision, weights))
+            return
+        if not spec.prompts.mask:  # told before anything is fetched or loaded
+            raise ModelError(f"{spec.name} takes no mask as a prompt, so that it cannot follow objects; use pocket.")
+        self.follower = LightFollower(Segmenter(model, device, precision, weights))
 
     @classmethod
     def over(cls, follower: Follower) -> Tracker:
@@ -85,9 +88,3 @@ class Tracker:
 
     def __repr__(self) -> str:
         return f"Tracker({self.name!r})"
-
-
-def _follower(segmenter: Segmenter) -> Follower:
-    if not segmenter.spec.prompts.mask:
-        raise ModelError(f"{segmenter.name} takes no mask as a prompt, so that it cannot follow objects; use pocket.")
-    return LightFollower(segmenter)
