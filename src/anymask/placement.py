@@ -213,6 +213,13 @@ class Strip(NamedTuple):
         return slice(self.start - origin, self.stop - origin)
 
 
+def span(centre: float, side: float, size: int) -> tuple[int, int]:
+    """An interval of `side` around `centre`, moved into 0 to `size`."""
+    length = max(1, min(round(side), size))
+    start = int(np.clip(round(centre - side / 2), 0, size - length))
+    return start, start + length
+
+
 def tight(pixels: np.ndarray, x: int = 0, y: int = 0) -> Region:
     """Cut a bool `[h, w]` map, whose first pixel is at column `x` and row `y`, to its bounding box."""
     rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))

@@ -19,7 +19,7 @@ import numpy as np
 
 from anymask.catalog import SecondLook
 from anymask.masks import Masks
-from anymask.placement import Box, Placement, Region
+from anymask.placement import Box, Placement, Region, span
 from anymask.prompts import Prompt
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ def closer_view(rules: SecondLook, thing: np.ndarray, picture: Placement) -> Box
     side = max(rules.around * length, max(picture.model_height, picture.model_width) / MOST_ENLARGED)
     if length >= rules.below * whole or side > WORTHWHILE * whole:
         return None
-    left, right = _span((x0 + x1) / 2, side, picture.width)
-    top, bottom = _span((y0 + y1) / 2, side, picture.height)
+    left, right = span((x0 + x1) / 2, side, picture.width)
+    top, bottom = span((y0 + y1) / 2, side, picture.height)
     return left, top, right, bottom
 
 
@@ -111,13 +111,6 @@ def _with_points(box: np.ndarray, prompt: Prompt) -> np.ndarray:
     if not len(points):
         return box
     return np.concatenate([np.minimum(box[:2], points.min(axis=0)), np.maximum(box[2:], points.max(axis=0))])
-
-
-def _span(centre: float, side: float, size: int) -> tuple[int, int]:
-    """An interval of `side` around `centre`, moved into 0 to `size`."""
-    length = min(round(side), size)
-    start = int(np.clip(round(centre - side / 2), 0, size - length))
-    return start, start + length
 
 
 def _serves(kept: Box, wanted: Box, thing: np.ndarray) -> bool:

@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from anymask.errors import FormatError
+from anymask.evaluation.protocol import intersection_over_union
 from anymask.formats.sa1b import PICTURE_SUFFIXES
 
 TOLERANCE = 0.008  # of the frame's diagonal
@@ -70,8 +71,7 @@ def read_labels(path: Path) -> np.ndarray:
 
 def region_similarity(found: np.ndarray, truth: np.ndarray) -> float:
     """J of two bool masks `[H, W]`: their IoU, 1 where both are empty."""
-    union = np.count_nonzero(found | truth)
-    return np.count_nonzero(found & truth) / union if union else 1.0
+    return intersection_over_union(found, truth)
 
 
 def boundary_accuracy(found: np.ndarray, truth: np.ndarray) -> float:

@@ -145,7 +145,8 @@ def evaluate_video(
         if not objects:
             raise FormatError(f"The first mask of {clip.name} is empty.")
         for start in starts:
-            first, found, seconds = {}, {}, time.perf_counter()
+            first: dict[int, np.ndarray] = {}
+            found: dict[int, list[np.ndarray]] = {}
             with tracker.open([str(path) for path in clip.frames]) as session:
                 if session.frame(0).shape[:2] != truths[0].shape:
                     raise FormatError(f"The masks of {clip.name} are of another size than its frames.")

@@ -19,7 +19,7 @@ import numpy as np
 
 from anymask import rle
 from anymask.catalog import ModelEntry
-from anymask.placement import NOTHING, Box, Placement, tight
+from anymask.placement import NOTHING, Box, Placement, span, tight
 from anymask.prompts import Prompt
 from anymask.runtime.engine import BOX_END, BOX_START
 from anymask.segmenter import EncodedImage, Segmenter
@@ -120,7 +120,7 @@ class LightFollower:
             around = np.concatenate([corners.min(axis=0), corners.max(axis=0)])
             view = seen.view(view_of(around, seen.height, seen.width))
             earlier = None
-            if before is not None and self.spec.prompts.mask:
+            if before is not None:
                 cells = centres(view.placement, self.spec.mask_side)
                 earlier = logits_at(before.logits, before.placement, cells)
             asked = Prompt(prompt.points, prompt.labels, prompt.box, earlier)
@@ -215,12 +215,11 @@ class LightFollower:
         network, score = self._asked(view, spot, np.clip(CLIP * looks, -CLIP, CLIP))
         return self._judged(view, memory, NETWORK * network + APPEARANCE * looks, looks, score, again=True)
 
-    def _asked(self, view: EncodedImage, box: np.ndarray, mask: np.ndarray | None) -> tuple[np.ndarray, float]:
+    def _asked(self, view: EncodedImage, box: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, float]:
         """The segmenter's single answer to a box and a mask: logits `[side, side]`, predicted IoU."""
         coords = view.placement.to_input(box.reshape(1, 2, 2))
         labels = np.array([[BOX_START, BOX_END]], np.float32)
-        previous = mask[None] if mask is not None and self.spec.prompts.mask else None
-        logits, scores = self.segmenter.engine.decode(view.embedding, coords, labels, previous)
+        logits, scores = self.segmenter.engine.decode(view.embedding, coords, labels, mask[None])
         return np.asarray(logits[0, 0]), float(scores[0, 0])
 
     def _looks(self, seen: Seen, view: EncodedImage, memory: LightMemory) -> np.ndarray:
@@ -312,13 +311,6 @@ def view_of(box: np.ndarray, height: int, width: int, around: float = AROUND) ->
     """The part of a frame to look at for a thing x0, y0, x1, y1: a square round it, cut where the frame ends."""
     x0, y0, x1, y1 = (float(value) for value in box)
     side = max(around * max(x1 - x0, y1 - y0), LEAST_VIEW)
-    left, right = _span((x0 + x1) / 2, side, width)
-    top, bottom = _span((y0 + y1) / 2, side, height)
+    left, right = span((x0 + x1) / 2, side, width)
+    top, bottom = span((y0 + y1) / 2, side, height)
     return left, top, right, bottom
-
-
-def _span(centre: float, side: float, size: int) -> tuple[int, int]:
-    """An interval of `side` around `centre`, moved into 0 to `size`."""
-    length = max(1, min(round(side), size))
-    start = int(np.clip(round(centre - side / 2), 0, size - length))
-    return start, start + length

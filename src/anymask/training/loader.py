@@ -72,7 +72,7 @@ class _Stream(IterableDataset[Batch]):
             yield Batch.stack(samples)
 
     def _scenes(self, rng: np.random.Generator) -> Iterator[Scene]:
-        """Scenes, each of them twice: drawing one costs four times what making a sample of it does."""
+        """Scenes, each of them twice: drawing one costs several times what making a sample of it does."""
         waiting: deque[Scene] = deque()
         while True:
             waiting.append(self.source.draw(rng))
