@@ -3,7 +3,7 @@
     python benchmarks/ablation.py --data DATA --minutes 10
 
 Every tenth picture of each set is held out of all the runs; on these each is evaluated as `anymask evaluate` does.
-Differences of about 0.01 are noise: only the first seed is run.
+One seed of each is run, so that small differences say nothing.
 """
 
 import argparse
