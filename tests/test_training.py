@@ -319,6 +319,13 @@ def test_a_short_run_learns_and_resumes(data, tmp_path):
     assert again.step > reports[-1].step
 
 
+@pytest.mark.slow
+def test_a_run_ends_after_so_many_pictures(data, tmp_path):
+    trainer = Trainer(dataclasses.replace(SMALL, minutes=1e-6, pictures=12))
+    trainer.run(SceneSource.from_folders([data], {}, generated_share=0.0), tmp_path / "run", workers=0)
+    assert (trainer.step, trainer.pictures, trainer.progress) == (3, 12, 1.0)
+
+
 def test_a_foreign_checkpoint_is_refused(tmp_path):
     trainer = Trainer(SMALL)
     with pytest.raises(WeightsError, match="not a checkpoint of this training"):

@@ -40,6 +40,7 @@ class Recipe:
     """All that decides a training run apart from the data."""
 
     minutes: float = 100.0
+    pictures: int = 0  # where not 0 the run lasts until it has seen so many, however long that takes
     stages: tuple[Stage, ...] = (Stage(0.35, 192, 32), Stage(0.65, 256, 24), Stage(0.88, 384, 12), Stage(1.0, 512, 8))
     prompts: int = 3  # masks a picture
     rounds: tuple[float, ...] = (0.5, 0.3, 0.2)  # chance of 1, 2, 3 rounds of prompting
@@ -120,8 +121,8 @@ class Trainer:
         on_report: Callable[[Report], None] = lambda report: None,
         workers: int = 2,
     ) -> Path:
-        """Train until the minutes are spent; checkpoints go to `folder`/last.pt, the reports to curve.jsonl. Returns
-        the checkpoint's path."""
+        """Train until the minutes are spent or the pictures seen; checkpoints go to `folder`/last.pt, the reports to
+        curve.jsonl. Returns the checkpoint's path."""
         folder.mkdir(parents=True, exist_ok=True)
         stage = self._stage()
         loader = BatchLoader(
@@ -152,7 +153,9 @@ class Trainer:
 
     @property
     def progress(self) -> float:
-        """Share of the time that is spent."""
+        """Share of the time that is spent, or of the pictures that are seen where the recipe counts these."""
+        if self.recipe.pictures:
+            return self.pictures / self.recipe.pictures
         return self.seconds / (60 * self.recipe.minutes)
 
     def _stage(self) -> Stage:
