@@ -354,9 +354,7 @@ def test_training_does_not_write_over_a_checkpoint(run: Run, tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_training_leaves_weights_that_run(
-    run: Run, tmp_path: Path, bus: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_training_leaves_weights_that_run(run: Run, tmp_path: Path, bus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from anymask.training.pocket import Recipe, Stage
 
     small = partial(Recipe, stages=(Stage(1.0, 64, 2),), generated_share=0.0)  # 32 pictures of 192 x 192 take a minute
