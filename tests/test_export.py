@@ -265,19 +265,37 @@ def test_the_metadata_says_what_it_is(mobile, checkpoint):
 
 
 @pytest.mark.slow
-def test_half_is_half_as_large_and_close_and_one_mask_is_metas_choice(mobile, maps, checkpoint):
-    half = Exported.open(
-        export("mobile_sam", checkpoint.parent / "half", weights=checkpoint, half=True, single_mask=True)
-    )
+def test_half_is_half_as_large_and_close(mobile, maps, checkpoint):
+    half = Exported.open(export("mobile_sam", checkpoint.parent / "half", weights=checkpoint, half=True))
     sizes = [sum(path.stat().st_size for path in folder.glob("*.onnx")) for folder in (half.folder, mobile.folder)]
     assert sizes[0] < 0.6 * sizes[1]
     assert near(half.encode("mobile_sam", PICTURE)["image_embeddings"], maps["image_embeddings"], 0.02)
+    prompt = [[(300, 250), (0, 0)]], [[1, -1]]
+    for earlier in (None, parity.seeded_mask_logits(256, 256, 1)[None]):  # each is a graph within the graph
+        found, expected = (exported.decode(maps, *prompt, earlier) for exported in (half, mobile))
+        assert near(found[2], expected[2], 0.05) and np.abs(found[1] - expected[1]).max() < 0.01
+
+
+@pytest.fixture(scope="module")
+def efficient(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """Of a network without mask prompts, whose decoder is exported in a third of the time."""
+    folder = tmp_path_factory.mktemp("efficient")
+    return Exported.open(export("efficient_sam_ti", folder / "onnx", weights=made_up("efficient_sam_ti", folder)))
+
+
+@pytest.mark.slow
+def test_one_mask_is_metas_choice(efficient):
+    folder = efficient.folder.with_name("single")
+    weights = efficient.folder.with_name("efficient_sam_ti.pth")
+    single = Exported.open(export("efficient_sam_ti", folder, weights=weights, half=True, single_mask=True))
+    assert (folder / "decoder.onnx").stat().st_size < 0.6 * (efficient.folder / "decoder.onnx").stat().st_size
+    maps = efficient.encode("efficient_sam_ti", PICTURE)
     for coords, labels in (
         ([[(300, 250), (0, 0)]], [[1, -1]]),
         ([[(300, 250), (420, 330), (0, 0)]], [[1, 0, -1]]),
     ):
-        masks, scores, low = half.decode(maps, coords, labels)
-        every = mobile.decode(maps, coords, labels)
+        masks, scores, low = single.decode(maps, coords, labels)
+        every = efficient.decode(maps, coords, labels)
         best = 0 if len(labels[0]) > 2 else 1 + int(every[1][0, 1:].argmax())
         assert masks.shape == (1, 1, *PICTURE.shape[:2])
         assert near(low[0, 0], every[2][0, best], 0.05) and abs(scores[0, 0] - every[1][0, best]) < 0.01
@@ -310,13 +328,17 @@ def test_the_engine_opens_what_was_exported_for_it(engine):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["pocket", "efficient_sam_ti", "sam_hq_vit_tiny"])
-def test_other_families(model, tmp_path, monkeypatch):
+def test_other_families(model, tmp_path, monkeypatch, request):
     """Their decoders have the inputs that make sense, and give what the engine gives: graphs exported for it, or, of
     pocket, those on board. Constants in a file of their own do not change that."""
-    weights = None if model == "pocket" else made_up(model, tmp_path)
-    if model == "pocket":
-        monkeypatch.setattr("anymask.export.onnx.LARGEST", 0)
-    exported = Exported.open(export(model, tmp_path / "onnx", weights=weights))
+    if model == "efficient_sam_ti":
+        exported = request.getfixturevalue("efficient")
+        weights = exported.folder.with_name(f"{model}.pth")
+    else:
+        weights = None if model == "pocket" else made_up(model, tmp_path)
+        if model == "pocket":
+            monkeypatch.setattr("anymask.export.onnx.LARGEST", 0)
+        exported = Exported.open(export(model, tmp_path / "onnx", weights=weights))
     assert (exported.folder / "decoder.onnx.data").exists() == (model == "pocket")
     extra = {"pocket": 2, "efficient_sam_ti": 0, "sam_hq_vit_tiny": 1}[model]
     names = [META[0], *[f"high_res_features_{index + 1}" for index in range(extra)], *META[1:]]
