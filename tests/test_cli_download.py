@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from commandline import Ran, ran
+from openvino import Core, Model
 from publisher import Publisher, Request, status
 
 from anymask import Segmenter, catalog
@@ -173,8 +174,14 @@ def test_a_segmenter_offline_says_what_to_do(home, monkeypatch):
 
 @pytest.mark.slow
 def test_a_segmenter_fetches_its_model_once(server, home, monkeypatch, capsys):
-    """pocket's own weights, as if they were published."""
+    """pocket's own weights, as if they were published; for half a minute's conversion stand the graphs on board."""
     pytest.importorskip("torch", reason="checkpoints need the torch extra")
+
+    def on_board(spec: ModelEntry, parts: object) -> Iterator[tuple[str, Model]]:
+        for xml in sorted(POCKET.parent.glob("*.xml")):
+            yield xml.stem, Core().read_model(xml, POCKET)
+
+    monkeypatch.setattr("anymask.runtime.convert.convert_parts", on_board)
     server.content = POCKET.read_bytes()
     weights = Weights(server.address, "weights.pth", sha256=hashlib.sha256(server.content).hexdigest())
     entry = replace(find("pocket"), name="far", bundled="", weights=weights)

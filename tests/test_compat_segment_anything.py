@@ -470,11 +470,9 @@ def test_stability_and_small_regions() -> None:
     assert remove_small_regions(mask, 1, "holes") == (mask, False)
 
 
-def seeded(model: str, name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A model of the registry with the goldens' made-up weights, its graphs kept apart from the user's."""
-    monkeypatch.setenv("ANYMASK_HOME", str(folder / "home"))
-    torch.save(parity.checkpoint(model), folder / "checkpoint.pth")
-    return sam_model_registry[name](checkpoint=folder / "checkpoint.pth", precision="fp32")
+def seeded(model: str, name: str, folder: Path) -> Any:
+    """A model of the registry with the goldens' made-up weights."""
+    return sam_model_registry[name](checkpoint=parity.saved(model, folder), precision="fp32")
 
 
 def agree(golden: parity.Golden, predictor: SamPredictor) -> None:
@@ -507,8 +505,8 @@ def agree(golden: parity.Golden, predictor: SamPredictor) -> None:
 
 
 @pytest.mark.slow
-def test_mobile_sam_answers_as_the_reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    predictor = SamPredictor(seeded("mobile_sam", "vit_t", tmp_path, monkeypatch))
+def test_mobile_sam_answers_as_the_reference(shared_home: Path) -> None:
+    predictor = SamPredictor(seeded("mobile_sam", "vit_t", shared_home))
     agree(parity.Golden("mobile_sam"), predictor)
     masks, scores, _ = predictor.predict()
     assert masks.shape == (3, 360, 500), "nothing asked is an answer too"
@@ -516,8 +514,8 @@ def test_mobile_sam_answers_as_the_reference(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.slow
-def test_vit_b_answers_as_the_reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sam = seeded("sam_vit_b", "vit_b", tmp_path, monkeypatch)
+def test_vit_b_answers_as_the_reference(shared_home: Path) -> None:
+    sam = seeded("sam_vit_b", "vit_b", shared_home)
     agree(parity.Golden("sam_vit_b"), SamPredictor(sam))
 
     golden = parity.Golden("sam_vit_b.amg")

@@ -96,10 +96,8 @@ def test_padding_is_an_empty_slot_wherever_it_lies(network: EfficientSam, embedd
 
 
 @pytest.mark.slow
-def test_the_cpu_engine_gives_the_references_masks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ANYMASK_HOME", str(tmp_path / "home"))
-    golden, checkpoint = GOLDENS["ti"], tmp_path / "efficient_sam_vitt.pt"
-    torch.save({"model": parity.checkpoint("efficient_sam_ti")}, checkpoint)
+def test_the_cpu_engine_gives_the_references_masks(shared_home: Path) -> None:
+    golden, checkpoint = GOLDENS["ti"], parity.saved("efficient_sam_ti", shared_home)
     segmenter = Segmenter("efficient_sam_ti", device="cpu", precision="fp32", weights=checkpoint)
     picture = segmenter.encode(golden.picture())
 

@@ -1,6 +1,7 @@
 """FastSAM as a segmenter: prompts choose among instances, on a made-up scene whose instances are known."""
 
 import json
+import shutil
 import sys
 import types
 from collections.abc import Sequence
@@ -357,13 +358,20 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture
+def graphs(checkpoint, monkeypatch) -> Path:
+    """Where the checkpoint's graphs lie once one of these tests has made them."""
+    monkeypatch.setenv("ANYMASK_HOME", str(checkpoint.parent / "home"))
+    return checkpoint.parent / "home" / "graphs"
+
+
 @pytest.mark.slow
-def test_the_command_line_with_a_checkpoint(checkpoint, tmp_path, monkeypatch, capsys):
+def test_the_command_line_with_a_checkpoint(checkpoint, graphs, tmp_path, capsys):
     import parity
 
     from anymask.cli import main
 
-    monkeypatch.setenv("ANYMASK_HOME", str(tmp_path / "home"))
+    shutil.rmtree(graphs, ignore_errors=True)  # it makes them itself, and says so
     Image.fromarray(parity.Golden("fastsam_s").picture()).save(tmp_path / "photo.png")
 
     def run(*arguments: object) -> str:
@@ -388,13 +396,13 @@ def test_the_command_line_with_a_checkpoint(checkpoint, tmp_path, monkeypatch, c
 
 
 @pytest.mark.slow
-def test_both_engines_give_the_same_numbers(checkpoint, tmp_path, monkeypatch):
+@pytest.mark.usefixtures("graphs")
+def test_both_engines_give_the_same_numbers(checkpoint):
     pytest.importorskip("torch", reason="one of them is PyTorch")
     from anymask.runtime.graphs import graph_folder
     from anymask.runtime.openvino import OpenVINOInstanceNetwork
     from anymask.runtime.torch import TorchInstanceNetwork
 
-    monkeypatch.setenv("ANYMASK_HOME", str(tmp_path / "home"))
     spec = find("fastsam_s")
     graph = OpenVINOInstanceNetwork(graph_folder(spec, checkpoint), "fp32")
     plain = TorchInstanceNetwork(spec, checkpoint, "cpu", "fp32")

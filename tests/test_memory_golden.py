@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import parity
 import pytest
-import torch
 from parity.seeded import sample_indices, seeded_video
 
 import anymask
@@ -31,10 +30,8 @@ def compare_on_average(name: str, masks: anymask.Masks) -> None:
 
 
 @pytest.mark.slow
-def test_a_session_finds_what_the_reference_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ANYMASK_HOME", str(tmp_path))
-    path = tmp_path / "sam2.1_hiera_tiny.pt"
-    torch.save({"model": parity.checkpoint("sam2.1_hiera_tiny")}, path)
+def test_a_session_finds_what_the_reference_does(shared_home: Path) -> None:
+    path = parity.saved("sam2.1_hiera_tiny", shared_home)
     video = seeded_video(VIDEO["height"], VIDEO["width"], VIDEO["frames"], VIDEO["seed"])
     session = anymask.Tracker("sam2.1_hiera_tiny", "cpu", "fp32", path).open(video)
     for number, click in GOLDEN.settings["frame0_clicks"].items():

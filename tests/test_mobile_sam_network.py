@@ -67,10 +67,8 @@ def test_what_an_engine_runs_gives_the_references_masks(network: Sam, embedding:
 
 
 @pytest.mark.slow
-def test_the_cpu_engine_gives_the_references_masks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ANYMASK_HOME", str(tmp_path / "home"))
-    checkpoint = tmp_path / "mobile_sam.pt"
-    torch.save(parity.checkpoint("mobile_sam"), checkpoint)
+def test_the_cpu_engine_gives_the_references_masks(shared_home: Path) -> None:
+    checkpoint = parity.saved("mobile_sam", shared_home)
     picture = Segmenter("mobile_sam", device="cpu", precision="fp32", weights=checkpoint).encode(GOLDEN.picture())
     for case in GOLDEN.cases.values():
         given = {"points": case.get("points"), "labels": case.get("labels"), "box": case.get("box")}

@@ -103,13 +103,6 @@ def test_only_models_with_a_memory_run_on_videos(tmp_path: Path) -> None:
         load_video_engine("sam2_hiera_tiny", "cpu", weights=tmp_path)
 
 
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("sam2") / "sam2.1_hiera_tiny.pt"
-    torch.save({"model": parity.checkpoint("sam2.1_hiera_tiny")}, path)
-    return path
-
-
 def clicked_and_tracked(engine: VideoEngine) -> dict[str, np.ndarray]:
     """The golden's two objects on its first two frames, both at once: each array by its name there."""
     frames = seeded_video(VIDEO["height"], VIDEO["width"], VIDEO["frames"], VIDEO["seed"])[:2]
@@ -147,10 +140,8 @@ def kept(
 
 
 @pytest.mark.slow
-def test_the_cpu_engine_tracks_as_the_reference_does(
-    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ANYMASK_HOME", str(tmp_path))
+def test_the_cpu_engine_tracks_as_the_reference_does(shared_home: Path) -> None:
+    checkpoint = parity.saved("sam2.1_hiera_tiny", shared_home)
     found = clicked_and_tracked(load_video_engine("sam2.1_hiera_tiny", "cpu", "fp32", checkpoint))
     assert len(found) == 12
     for name, value in found.items():

@@ -197,10 +197,8 @@ def test_what_an_engine_runs_gives_the_references_masks(official: tuple[Sam2, Pa
 
 
 @pytest.mark.slow
-def test_the_cpu_engine_gives_the_references_masks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ANYMASK_HOME", str(tmp_path / "home"))
-    checkpoint = tmp_path / "sam2.1_hiera_tiny.pt"
-    torch.save({"model": parity.checkpoint("sam2.1_hiera_tiny")}, checkpoint)
+def test_the_cpu_engine_gives_the_references_masks(shared_home: Path) -> None:
+    checkpoint = parity.saved("sam2.1_hiera_tiny", shared_home)
     segmenter = Segmenter("sam2.1_hiera_tiny", device="cpu", precision="fp32", weights=checkpoint)
     picture = segmenter.encode(GOLDEN.picture())
     assert GOLDEN.difference("high_res_1", picture.features[1]) < 10 * parity.LIMIT

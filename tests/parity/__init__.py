@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from anymask.locks import alone
 from parity.seeded import sample_indices, seeded_image, seeded_mask_logits, seeded_state_dict
 
 HERE = Path(__file__).parent
@@ -32,6 +34,18 @@ def shapes(model: str) -> dict[str, tuple[int, ...]]:
 def checkpoint(model: str) -> dict[str, Tensor]:
     """The made-up checkpoint: a state dict without wrapper. Takes a second for each 100 million parameters."""
     return {name: torch.from_numpy(value) for name, value in seeded_state_dict(manifest(model)).items()}
+
+
+def saved(model: str, folder: Path) -> Path:
+    """The made-up checkpoint as a file in a folder, written by whoever needs it first, in its authors' container."""
+    path = folder / f"{model}.pth"
+    with alone(folder / f".{model}.lock"):
+        if not path.exists():
+            container = manifest(model)["published_container"]
+            state = checkpoint(model)
+            torch.save(state if container is None else {container: state}, folder / f".{model}.pth")
+            os.replace(folder / f".{model}.pth", path)  # another process may end at any time
+    return path
 
 
 def load(network: nn.Module, model: str) -> nn.Module:
