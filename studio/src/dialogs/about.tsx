@@ -1,5 +1,7 @@
 /** What this is, and under which terms its models may be used. */
+import { signal } from "@preact/signals";
 import { models } from "../state";
+import { Terms, terms } from "../ui/terms";
 import { Modal } from "./modal";
 
 export function About() {
@@ -10,8 +12,18 @@ export function About() {
   );
 }
 
+const FILTERS = [
+  { value: "all", title: "All models" },
+  { value: "", title: "For commercial use, in closed programs too" },
+  { value: "copyleft", title: "Copyleft: for commercial use in open programs" },
+  { value: "non-commercial", title: "Not for commercial use" },
+] as const;
+
+const filter = signal<(typeof FILTERS)[number]["value"]>("all");
+
 function Inside() {
   const known = models.value;
+  const shown = known?.models.filter((one) => filter.value === "all" || terms(one) === filter.value) ?? [];
   return (
     <div class="form">
       <p>
@@ -21,6 +33,22 @@ function Inside() {
         Everything here runs on your server. The page loads nothing from other hosts, needs no network, and sends your pictures to no one else.
       </p>
       {known && (
+        <select
+          class="field"
+          aria-label="Which models are listed"
+          value={filter.value}
+          onChange={(event) => (filter.value = event.currentTarget.value as typeof filter.value)}
+          data-testid="about-filter"
+        >
+          {FILTERS.map((one) => (
+            <option key={one.value} value={one.value}>
+              {one.title}
+            </option>
+          ))}
+        </select>
+      )}
+      {known && !shown.length && <p class="muted">This server has no such model.</p>}
+      {shown.length > 0 && (
         <table class="licences">
           <caption class="hidden-text">Models of this server and their licences</caption>
           <thead>
@@ -31,7 +59,7 @@ function Inside() {
             </tr>
           </thead>
           <tbody>
-            {known.models.map((one) => (
+            {shown.map((one) => (
               <tr key={one.name}>
                 <td>
                   {one.name} <span class="muted small">{one.description}</span>
@@ -39,7 +67,7 @@ function Inside() {
                 <td>{one.tasks.map((task) => ({ segment: "objects", matte: "backgrounds", trimap: "edges" })[task]).join(", ")}</td>
                 <td>
                   {one.licence}
-                  {!one.commercial && <span class="tag warn">non-commercial</span>}
+                  <Terms model={one} />
                 </td>
               </tr>
             ))}
