@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -161,12 +161,14 @@ class OpenVideo:
             if asked.replace and asked.frame in self._said.get(asked.object, {}):
                 session.clear(asked.frame, asked.object)
                 self._unsay(asked.frame, asked.object)
-            masks = session.prompt(asked.frame, asked.object, asked.points, asked.labels, asked.box, given)
+            session.prompt(asked.frame, asked.object, asked.points, asked.labels, asked.box, given)
             self._said.setdefault(asked.object, {})[asked.frame] = _together(
                 self._said.get(asked.object, {}).get(asked.frame), asked
             )
             self._found.setdefault(asked.object, set()).add(asked.frame)
-            return {"mask": found_json(masks)[0], "objects": self.objects()}
+            kept = session.masks(asked.frame)
+            assert kept is not None
+        return {"mask": found_json(kept, [asked.object])[0], "objects": self.objects()}
 
     def clear(self, frame: int, number: int) -> Json:
         """Take back what was said of an object on a frame. Raises as `Session.clear`."""
@@ -219,19 +221,22 @@ class OpenVideo:
 
         Raises as `Session.propagate`, RequestError for more masks than are kept, and Gone.
         """
-        with self._at_work():
+        with self._at_work() as session:
             if run.cancelled:
                 return None
             self._check_room(len(self._said))
             found = next(run.steps, None)
             if found is None:
                 return None
-            index, masks = found
-            for number in objects_of(masks):
+            index, numbers = found[0], objects_of(found[1])
+            for number in numbers:
                 self._found.setdefault(number, set()).add(index)
+            # As they are kept, with logits in whole steps: what is shown is what is exported.
+            kept = session.masks(index) or self.empty()
             run.done += 1
             run.last = index
-        return {"type": "frame", "frame": index, "done": run.done, "fps": self.fps(run), "masks": found_json(masks)}
+        masks = found_json(kept, numbers)
+        return {"type": "frame", "frame": index, "done": run.done, "fps": self.fps(run), "masks": masks}
 
     def fps(self, run: Run) -> float:
         """Frames of a run that were done in a second."""
@@ -299,12 +304,13 @@ class OpenVideo:
         return int(first.shape[0]), int(first.shape[1])
 
 
-def found_json(masks: Masks) -> list[Json]:
-    """What was found on a frame, one entry for each object."""
+def found_json(masks: Masks, numbers: Sequence[int] | None = None) -> list[Json]:
+    """What was found on a frame, one entry for each object, or for some of them."""
     presence = masks.extra["presence"]
     return [
         {"object": number, "presence": round(float(presence[row]), 3), **mask_json(masks, row)}
         for row, number in enumerate(objects_of(masks))
+        if numbers is None or number in numbers
     ]
 
 

@@ -14,8 +14,6 @@ export function VideoPanel() {
     return (
       <section class="section" aria-label="Video">
         <p class="muted">Objects are followed from frame to frame: open a video, click an object on any frame, and track it.</p>
-        <OpenButton />
-        <Unable />
       </section>
     );
   }
@@ -130,7 +128,7 @@ function Track() {
     <section class="section" aria-label="Track">
       <h2>Track</h2>
       {now ? (
-        <div class="going" role="group" aria-label="Tracking" data-testid="video-tracking">
+        <div class="tracking" role="group" aria-label="Tracking" data-testid="video-tracking">
           <div class="row">
             <span class="grow numbers">
               {now.done} of {now.total || "…"} frames
