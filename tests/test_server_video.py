@@ -93,7 +93,7 @@ def test_prompts_tracking_and_corrections(server: TestClient, video: str) -> Non
     first = said(server, video, frame=0, object=1, box=[0, 16, 23, 39])
     assert iou(first["mask"], 0) > 0.7
     expected = {"frame": 0, "points": [], "labels": [], "box": [0, 16, 23, 39], "mask": False}
-    assert first["objects"] == [{"id": 1, "prompts": [expected], "spans": [[0, 0]]}]
+    assert first["objects"] == [{"id": 1, "prompts": [expected], "spans": [[0, 0]], "absent": []}]
 
     start, *frames, done = tracked(server, video)
     assert (start["type"], start["total"], start["model"]) == ("start", FRAMES, "pocket")

@@ -111,11 +111,20 @@ def test_click_track_correct_and_export(studio: Studio, square: Path, tmp_path: 
     # Another object, on the last frame, back to the first.
     seek(studio, 11)
     studio.by("video.new").click()
-    assert clicked(studio, 80, 55)["object"] == 2
+    studio.drag((72, 46), (90, 60))
+    studio.wait("s.video.asking === 0 && s.video.masks.length === 2")
+    assert prompts(studio.state())[2] == {"frame": 11, "points": [], "labels": [], "box": [72, 46, 90, 60], "mask": False}
     studio.press("Shift+T")
     studio.wait("!s.video.run && s.video.at === 0 && s.video.shown === 0", TRACKING)
     masks = {index: {one["object"]: bitmap(one["rle"]) for one in seek(studio, index)["masks"]} for index in (0, 7)}
     assert set(masks[0]) == {1, 2}
+
+    # The page is loaded again: the server has it all.
+    objects = studio.state()["video"]["objects"]
+    studio.visit()
+    studio.by("tab-video").click()
+    state = studio.wait("s.video.clip && s.video.shown === 0 && s.video.masks.length === 2")["video"]
+    assert state["objects"] == objects
 
     with zipfile.ZipFile(exported(studio, "labels", tmp_path)) as archive:
         assert len(archive.namelist()) == FRAMES

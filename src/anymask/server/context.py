@@ -33,7 +33,7 @@ class Server:
         self.questions = Questions()
         self.projects = Projects(settings.projects, settings.max_pixels) if settings.projects else None
         self.work = Work(settings.workers, settings.waiting)
-        self.metrics = Metrics(self.work, self.store)
+        self.metrics = Metrics(self.work, self.store, self.videos)
         self.ready: str | None = "The default model is being loaded."
         self._tasks: set[asyncio.Task[Any]] = set()
 

@@ -64,7 +64,7 @@ class OpenVideo:
         self.used = time.monotonic()
         self._working, self._looking, self._beginning = threading.Lock(), threading.Lock(), threading.Lock()
         self._said: dict[int, dict[int, Json]] = {}
-        self._found: dict[int, set[int]] = {}
+        self._found: dict[int, dict[int, bool]] = {}  # of each object the frames, and whether it is seen there
         self._run: Run | None = None
         try:
             reader = Reader(path, sound=False)
@@ -104,13 +104,15 @@ class OpenVideo:
         }
 
     def objects(self) -> list[Json]:
-        """The objects with what was said of them and the spans of frames, first and last, that they were found on."""
-        found = {number: sorted(frames) for number, frames in list(self._found.items())}
+        """The objects with what was said of them, the spans of frames, first and last, that they were looked for on,
+        and of these the ones that they are not seen on."""
+        found = {number: sorted(frames.items()) for number, frames in list(self._found.items())}
         return [
             {
                 "id": number,
                 "prompts": [{"frame": frame, **said} for frame, said in sorted(frames.items())],
-                "spans": _spans(found.get(number, [])),
+                "spans": _spans([frame for frame, _ in found.get(number, [])]),
+                "absent": _spans([frame for frame, seen in found.get(number, []) if not seen]),
             }
             for number, frames in list(self._said.items())
         ]
@@ -165,10 +167,8 @@ class OpenVideo:
             self._said.setdefault(asked.object, {})[asked.frame] = _together(
                 self._said.get(asked.object, {}).get(asked.frame), asked
             )
-            self._found.setdefault(asked.object, set()).add(asked.frame)
-            kept = session.masks(asked.frame)
-            assert kept is not None
-        return {"mask": found_json(kept, [asked.object])[0], "objects": self.objects()}
+            found = self._note(session, asked.frame, [asked.object])
+            return {"mask": found[0], "objects": self.objects()}
 
     def clear(self, frame: int, number: int) -> Json:
         """Take back what was said of an object on a frame. Raises as `Session.clear`."""
@@ -229,13 +229,9 @@ class OpenVideo:
             if found is None:
                 return None
             index, numbers = found[0], objects_of(found[1])
-            for number in numbers:
-                self._found.setdefault(number, set()).add(index)
-            # As they are kept, with logits in whole steps: what is shown is what is exported.
-            kept = session.masks(index) or self.empty()
+            masks = self._note(session, index, numbers)
             run.done += 1
             run.last = index
-        masks = found_json(kept, numbers)
         return {"type": "frame", "frame": index, "done": run.done, "fps": self.fps(run), "masks": masks}
 
     def fps(self, run: Run) -> float:
@@ -288,9 +284,16 @@ class OpenVideo:
                 f"No more than {MOST_ANSWERS:,} masks of one video are kept; remove objects, or cut the video."
             )
 
+    def _note(self, session: Session, index: int, numbers: Sequence[int]) -> list[Json]:
+        """What is kept of some objects on a frame, with logits in whole steps: what is shown is what is exported."""
+        found = found_json(session.masks(index) or self.empty(), numbers)
+        for one in found:
+            self._found.setdefault(one["object"], {})[index] = one["area"] > 0
+        return found
+
     def _unsay(self, frame: int, number: int) -> None:
         self._said[number].pop(frame, None)
-        self._found.get(number, set()).discard(frame)
+        self._found.get(number, {}).pop(frame, None)
         if not self._said[number]:
             self._forget(number)
 

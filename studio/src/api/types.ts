@@ -201,8 +201,9 @@ export interface VideoPrompt {
 export interface VideoObject {
   id: number;
   prompts: VideoPrompt[];
-  /** The frames that it was found on: first and last of each run. */
+  /** The frames that it was looked for on, first and last of each run; and of these the ones that it is not seen on. */
   spans: [first: number, last: number][];
+  absent: [first: number, last: number][];
 }
 
 export interface VideoInfo {

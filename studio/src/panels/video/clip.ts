@@ -2,7 +2,7 @@
 import { batch, computed, signal } from "@preact/signals";
 import { api, ApiError, isAbort, type Box, type Point, type VideoInfo, type VideoMask, type VideoObject, type VideoPrompt } from "../../api";
 import { fail, models, model, say, toast } from "../../state";
-import { extended, nearest } from "./spans";
+import { extended, nearest, without } from "./spans";
 
 export type Direction = "forward" | "backward" | "both";
 
@@ -31,6 +31,7 @@ export const trackers = computed(() => models.value?.models.filter((one) => one.
 const found = new Map<number, Map<number, VideoMask>>();
 let file: File | null = null;
 let uploading: AbortController | null = null;
+let tracking: AbortController | null = null;
 let queue: Promise<unknown> = Promise.resolve();
 /** What was said of an object on a frame before each thing that was said, to be taken back. */
 const said = signal<readonly { object: number; frame: number; before: VideoPrompt | null }[]>([]);
@@ -78,11 +79,13 @@ export function stopOpening(): void {
 export function close(): void {
   const open = clip.value;
   if (!open) return;
+  tracking?.abort();
   batch(() => {
     clip.value = null;
     forget();
   });
   file = null;
+  remember(null);
   // One that was closed by the server meanwhile is closed.
   api.videos.close(open.id).catch(() => {});
 }
@@ -92,8 +95,34 @@ function adopt(info: VideoInfo): void {
     forget();
     clip.value = info;
     objects.value = info.objects;
-    at.value = Math.min(at.value, Math.max(0, info.frames - 1));
   });
+  remember(info.id);
+}
+
+const STORED = "anymask.video";
+
+/** Keeps the video's id over a reload of the page; the server has the rest. */
+function remember(id: string | null): void {
+  try {
+    if (id) sessionStorage.setItem(STORED, id);
+    else sessionStorage.removeItem(STORED);
+  } catch {
+    // A browser that keeps nothing.
+  }
+}
+
+/** Goes on with the video that was open before the page was loaded again, where the server still has it. */
+export async function restore(): Promise<void> {
+  let id: string | null = null;
+  try {
+    id = sessionStorage.getItem(STORED);
+  } catch {
+    // As above.
+  }
+  if (!id || clip.value || opening.value) return;
+  remember(null);
+  const info = await api.videos.get(id).catch(() => null);
+  if (info && !clip.value && !opening.value) adopt(info);
 }
 
 function forget(): void {
@@ -130,15 +159,21 @@ function settle(now: readonly VideoObject[]): void {
 
 /** Fetches what was found on a frame where this page does not have it. */
 export async function fetchMasks(frame: number): Promise<void> {
-  const open = clip.value;
-  if (!open || found.has(frame)) return;
+  const open = clip.peek();
+  const there = (one: VideoObject) => one.spans.some(([first, end]) => first <= frame && frame <= end);
+  if (!open || fetching.has(frame) || !objects.peek().some((one) => there(one) && !found.get(frame)?.has(one.id))) return;
+  fetching.add(frame);
   try {
     const { masks } = await api.videos.masks(open.id, frame);
     if (clip.value === open) put(frame, masks);
   } catch (error) {
     lost(error);
+  } finally {
+    fetching.delete(frame);
   }
 }
+
+const fetching = new Set<number>();
 
 /** A click or a box on the frame that is shown: of the chosen object, or of a new one. */
 export function point(frame: number, given: { points?: Point[]; labels?: (0 | 1)[]; box?: Box }): void {
@@ -167,9 +202,9 @@ export function point(frame: number, given: { points?: Point[]; labels?: (0 | 1)
 export function removePoint(index: number): void {
   const prompt = chosenPrompt.value;
   if (!prompt || chosen.value === null) return;
-  const without = <T>(list: readonly T[]) => list.filter((_, place) => place !== index);
+  const rest = <T>(list: readonly T[]) => list.filter((_, place) => place !== index);
   said.value = [...said.value, { object: chosen.value, frame: prompt.frame, before: prompt }];
-  restate(chosen.value, prompt.frame, { ...prompt, points: without(prompt.points), labels: without(prompt.labels) });
+  restate(chosen.value, prompt.frame, { ...prompt, points: rest(prompt.points), labels: rest(prompt.labels) });
 }
 
 /** Takes back all that was said of the chosen object on the frame. */
@@ -232,12 +267,15 @@ export function reset(name: string | null): void {
 export async function track(direction: Direction): Promise<void> {
   const open = clip.value;
   if (!open || run.value) return;
+  const control = (tracking = new AbortController());
+  run.value = { direction, done: 0, total: 0, fps: 0, ending: false };
   await queue;
   const from = at.value;
   const ways: { reverse: boolean; start?: number }[] = [];
   if (direction !== "backward") ways.push({ reverse: false, start: startOf(from, false) });
   if (direction !== "forward") ways.push({ reverse: true, start: startOf(from, true) });
   if (ways.every((way) => way.start === (way.reverse ? 0 : last.value))) {
+    run.value = null;
     return say("There are no further frames in this direction.");
   }
   let frames = 0;
@@ -245,8 +283,7 @@ export async function track(direction: Direction): Promise<void> {
   try {
     for (const way of ways) {
       if (run.value?.ending) break;
-      run.value = { direction, done: frames, total: 0, fps: 0, ending: false };
-      const end = await follow(open, way, frames);
+      const end = await follow(open, way, frames, control.signal);
       frames += end.frames;
       seconds += end.frames / Math.max(0.01, end.fps);
     }
@@ -255,15 +292,15 @@ export async function track(direction: Direction): Promise<void> {
   } catch (error) {
     lost(error);
   } finally {
-    run.value = null;
+    if (tracking === control) run.value = tracking = null;
     if (clip.value === open) api.videos.get(open.id).then((info) => clip.value === open && settle(info.objects), lost);
   }
 }
 
-async function follow(open: VideoInfo, way: { reverse: boolean; start?: number }, before: number): Promise<{ frames: number; fps: number }> {
+async function follow(open: VideoInfo, way: { reverse: boolean; start?: number }, before: number, signal: AbortSignal): Promise<{ frames: number; fps: number }> {
   let here = at.peek();
   let total = 0;
-  for await (const line of api.videos.propagate(open.id, way)) {
+  for await (const line of api.videos.propagate(open.id, way, signal)) {
     if (clip.value !== open) break;
     if (line.type === "error") throw new ApiError(line.status, line.error);
     if (line.type === "done") {
@@ -274,9 +311,12 @@ async function follow(open: VideoInfo, way: { reverse: boolean; start?: number }
     else {
       batch(() => {
         put(line.frame, line.masks);
-        objects.value = objects.value.map((one) =>
-          line.masks.some((mask) => mask.object === one.id) ? { ...one, spans: extended(one.spans, line.frame) } : one,
-        );
+        objects.value = objects.value.map((one) => {
+          const mask = line.masks.find((found) => found.object === one.id);
+          if (!mask) return one;
+          const absent = mask.area ? without(one.absent, [[line.frame, line.frame]]) : extended(one.absent, line.frame);
+          return { ...one, spans: extended(one.spans, line.frame), absent };
+        });
         run.value = { ...run.value!, done: before + line.done, total: before + total, fps: line.fps };
         // The page goes along, unless the person went elsewhere.
         if (at.value === here || line.done === 1) at.value = here = line.frame;
@@ -340,12 +380,13 @@ function ask(work: (video: string) => Promise<void>): void {
 }
 
 /** Tells what went wrong. A video that the server closed is closed here too: false. */
-function lost(error: unknown): boolean {
+export function lost(error: unknown): boolean {
   const gone = error instanceof ApiError && (error.status === 404 || error.status === 410);
   const again = file;
   if (gone && clip.value && /video/.test(error.message) && !/frame|object/.test(error.message)) {
     clip.value = null;
     forget();
+    remember(null);
     toast(error.message, "error", again ? { title: "Open it again", run: () => void open(again) } : undefined);
     return false;
   }
@@ -362,7 +403,7 @@ function promptOf(object: number, frame: number): VideoPrompt | null {
 }
 
 function withPrompt(all: readonly VideoObject[], id: number, prompt: VideoPrompt | null, frame = prompt!.frame): VideoObject[] {
-  const known = all.some((one) => one.id === id) ? all : [...all, { id, prompts: [], spans: [] }];
+  const known = all.some((one) => one.id === id) ? all : [...all, { id, prompts: [], spans: [], absent: [] }];
   return known.map((one) => {
     if (one.id !== id) return one;
     const others = one.prompts.filter((other) => other.frame !== frame);

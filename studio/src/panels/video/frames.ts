@@ -1,9 +1,9 @@
 /** The pixels of the frames: fetched as they are wanted, the newest wish first, the last few kept. */
 import { effect, signal } from "@preact/signals";
-import { api, ApiError } from "../../api";
+import { api } from "../../api";
 import { viewport } from "../../canvas/view";
-import { fail, view } from "../../state";
-import { at, clip, fetchMasks, last, objects } from "./clip";
+import { view } from "../../state";
+import { at, clip, fetchMasks, last, lost, objects } from "./clip";
 
 export interface Shown {
   video: string;
@@ -49,9 +49,8 @@ export function watchFrames(): void {
     void work();
   });
   effect(() => {
-    const frame = at.value;
-    const known = objects.value.some((one) => one.spans.some(([first, end]) => first <= frame && frame <= end));
-    if (clip.value && known) void fetchMasks(frame);
+    objects.value;
+    if (clip.value) void fetchMasks(at.value);
   });
   effect(() => {
     if (playing.value) play();
@@ -73,7 +72,7 @@ async function work(): Promise<void> {
       if (at.peek() === index && side() === size) return;
     }
   } catch (error) {
-    if (!(error instanceof ApiError && error.status === 410)) fail(error);
+    lost(error);
   } finally {
     busy = false;
   }

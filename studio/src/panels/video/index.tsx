@@ -1,4 +1,5 @@
 /** The video page: objects followed through a video. */
+import { effect } from "@preact/signals";
 import { register } from "../../commands";
 import { more } from "../../canvas/measure";
 import { guest } from "../../canvas/guest";
@@ -73,6 +74,12 @@ export function installVideo(): void {
   fileHandlers.push(takeFiles);
   watchFrames();
   watchGuest();
+  // A video that was open before a reload comes back when its page is shown.
+  const stop = effect(() => {
+    if (!filming.value || !models.value) return;
+    queueMicrotask(() => stop());
+    void v.restore();
+  });
   more.video = () => ({
     clip: v.clip.value,
     objects: v.objects.value,

@@ -16,6 +16,21 @@ export function extended(spans: readonly Span[], frame: number): Span[] {
   return made;
 }
 
+/** The runs without the frames of others. */
+export function without(spans: readonly Span[], others: readonly Span[]): Span[] {
+  let made: Span[] = [...spans];
+  for (const [from, to] of others) {
+    made = made.flatMap(([first, last]): Span[] => {
+      if (to < first || from > last) return [[first, last]];
+      const parts: Span[] = [];
+      if (first < from) parts.push([first, from - 1]);
+      if (last > to) parts.push([to + 1, last]);
+      return parts;
+    });
+  }
+  return made;
+}
+
 /** The frame of the runs that is nearest to one at or before it, or with `reverse` at or after it. */
 export function nearest(spans: readonly Span[], frame: number, reverse: boolean): number | undefined {
   if (reverse) {

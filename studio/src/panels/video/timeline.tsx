@@ -5,9 +5,11 @@ import { chosen, clip, hidden, last, objects, at, seek } from "./clip";
 import { playing } from "./frames";
 import { MarkNext, MarkPrevious, Pause, Play, StepNext, StepPrevious } from "./icons";
 import { colorOfObject } from "./scene";
-import { clock } from "./spans";
+import { clock, without, type Span } from "./spans";
 
 const place = (frame: number) => (last.value ? (100 * frame) / last.value : 0);
+
+const stretch = ([first, end]: Span) => ({ left: `${place(first)}%`, width: `${place(end) - place(first)}%` });
 
 export function Timeline() {
   const info = clip.value;
@@ -58,8 +60,11 @@ export function Timeline() {
                 style={{ color: colorOfObject(one.id) }}
                 data-testid={`lane-${one.id}`}
               >
-                {one.spans.map(([first, end]) => (
-                  <i key={first} style={{ left: `${place(first)}%`, width: `${place(end) - place(first)}%` }} />
+                {one.absent.map((span) => (
+                  <i key={`absent ${span[0]}`} class="absent" style={stretch(span)} />
+                ))}
+                {without(one.spans, one.absent).map((span) => (
+                  <i key={span[0]} style={stretch(span)} />
                 ))}
                 {one.prompts.map((prompt) => (
                   <b key={prompt.frame} style={{ left: `${place(prompt.frame)}%` }} />
