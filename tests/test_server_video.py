@@ -21,6 +21,8 @@ from served import BUS, client  # noqa: E402
 from starlette.testclient import TestClient  # noqa: E402
 
 from anymask import rle  # noqa: E402
+from anymask.server import video_export  # noqa: E402
+from anymask.server.errors import Full  # noqa: E402
 
 FRAMES = 10
 ON = (28, 28)  # within the square on the first ten frames
@@ -221,7 +223,7 @@ def exported(server: TestClient, video: str, form: str, path: Path) -> Path:
     return path
 
 
-def test_exports(server: TestClient, video: str, tmp_path: Path) -> None:
+def test_exports(server: TestClient, video: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answer = server.get(f"{video}/export")
     assert (answer.status_code, "Nothing was found" in answer.json()["error"]) == (400, True)
     said(server, video, frame=2, object=3, box=[4, 16, 27, 39])
@@ -255,13 +257,24 @@ def test_exports(server: TestClient, video: str, tmp_path: Path) -> None:
     assert (answer.status_code, "not as 'gif'" in answer.json()["error"]) == (400, True)
     folder = server.app.state.server.store.folder  # type: ignore[attr-defined]
     assert not list(folder.glob("export-*"))
+    # What grows too large is ended.
+    monkeypatch.setattr(video_export, "LOOK", 2)
+    opened = server.app.state.server.videos.get(video.rpartition("/")[2])  # type: ignore[attr-defined]
+    (tmp_path / "large").mkdir()
+    with pytest.raises(Full, match="more than the 0 MB allowed"):
+        video_export.export(opened, "labels", tmp_path / "large", 200, lambda done, total: None)
 
 
 def test_what_is_no_video(server: TestClient, square: bytes, tmp_path: Path) -> None:
     folder = server.app.state.server.store.folder  # type: ignore[attr-defined]
     before = sorted(folder.iterdir())
     tone = sound_only(tmp_path / "tone.mp4").read_bytes()
-    for data, text in ((square[:300], "no clip"), (b"words", "no clip"), (tone, "no moving pictures"), (b"", "no bytes")):
+    for data, text in (
+        (square[:300], "no clip"),
+        (b"words", "no clip"),
+        (tone, "no moving pictures"),
+        (b"", "no bytes"),
+    ):
         answer = server.post("/api/videos", content=data)
         assert (answer.status_code, text in answer.json()["error"]) == (400, True), answer.text
         assert "anymask-" not in answer.text
@@ -309,8 +322,7 @@ def test_bounds(square: bytes, tmp_path: Path) -> None:
         folder = store._folder
         assert len(list(folder.glob("video-*"))) == len(store)
     assert not folder.exists()
-    with client(idle=0, max_upload=len(square) - 1) as one:
-        one.app.state.server.videos._settings  # type: ignore[attr-defined]  # noqa: B018
+    with client(max_upload=len(square) - 1) as one:
         assert one.post("/api/videos", content=square + bytes(2 << 20)).status_code == 413
 
 

@@ -113,7 +113,13 @@ def test_click_track_correct_and_export(studio: Studio, square: Path, tmp_path: 
     studio.by("video.new").click()
     studio.drag((72, 46), (90, 60))
     studio.wait("s.video.asking === 0 && s.video.masks.length === 2")
-    assert prompts(studio.state())[2] == {"frame": 11, "points": [], "labels": [], "box": [72, 46, 90, 60], "mask": False}
+    assert prompts(studio.state())[2] == {
+        "frame": 11,
+        "points": [],
+        "labels": [],
+        "box": [72, 46, 90, 60],
+        "mask": False,
+    }
     studio.press("Shift+T")
     studio.wait("!s.video.run && s.video.at === 0 && s.video.shown === 0", TRACKING)
     masks = {index: {one["object"]: bitmap(one["rle"]) for one in seek(studio, index)["masks"]} for index in (0, 7)}

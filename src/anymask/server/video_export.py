@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from anymask.errors import FormatError
-from anymask.server.errors import RequestError
+from anymask.server.errors import Full, RequestError
 from anymask.server.opened import OpenVideo
 
 READ_BYTES = 32 << 20  # of decoded frames
+LOOK = 32  # frames between two looks at how much is written
 # By its name the option of `open_writers`, the ending of what is written, and the media type.
 FORMATS: dict[str, tuple[str, str, str]] = {
     "labels": ("labels", ".labels.zip", "application/zip"),
@@ -23,16 +24,28 @@ FORMATS: dict[str, tuple[str, str, str]] = {
 }
 
 
-def export(video: OpenVideo, form: str, folder: Path, on_progress: Callable[[int, int], object]) -> tuple[Path, str]:
+def export(
+    video: OpenVideo, form: str, folder: Path, most: int, on_progress: Callable[[int, int], object]
+) -> tuple[Path, str]:
     """Write a file: where it lies, and its media type. All frames are in it, also those that nothing was found on.
 
     Args:
         form: of FORMATS.
         folder: an empty one, for this file and what it is made of.
+        most: bytes that may be written.
         on_progress: called with frames done and frames in all; what it raises ends the work.
 
-    Raises FormatError for an unknown format, RequestError where nothing was found yet, and what the writers raise.
+    Raises FormatError for an unknown format, RequestError where nothing was found yet, Full, and what the writers raise.
     """
+    try:
+        return _written(video, form, folder, most, on_progress)
+    except OSError as error:
+        raise Full(f"The server cannot write the export ({error.strerror or error}).") from error
+
+
+def _written(
+    video: OpenVideo, form: str, folder: Path, most: int, on_progress: Callable[[int, int], object]
+) -> tuple[Path, str]:
     from anymask.tracking.writing import open_writers
     from anymask.video.seeking import ClipFrames
 
@@ -53,6 +66,8 @@ def export(video: OpenVideo, form: str, folder: Path, on_progress: Callable[[int
     try:
         for index in range(total):
             on_progress(index, total)
+            if index % LOOK == LOOK - 1 and sum(path.stat().st_size for path in _files(folder)) > most:
+                raise Full(f"The export takes more than the {most >> 20} MB allowed; take another format, or a part.")
             rgb = frames.at(index)
             if rgb is None:
                 break
@@ -68,6 +83,10 @@ def export(video: OpenVideo, form: str, folder: Path, on_progress: Callable[[int
             for path in files:
                 archive.write(path, path.name)
     return target, media
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
 
 
 def stem(name: str) -> str:

@@ -169,7 +169,7 @@ async def export(request: Request, identity: str, format: str = "labels") -> Fil
 
     def work(on_progress: Progress) -> tuple[Path, str]:
         try:
-            return write(video, format, folder, on_progress)
+            return write(video, format, folder, server.settings.disk, on_progress)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
