@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -196,8 +197,10 @@ def test_cancelled_and_gone_on_with(server: TestClient, video: str, gate: Callab
     told = threading.Thread(target=lambda: lines.extend(tracked(server, video)))
     told.start()
     gate(3)
-    while not server.get(video).json()["objects"][0]["spans"] == [[0, 3]]:
-        pass
+    deadline = time.monotonic() + 30
+    while server.get(video).json()["objects"][0]["spans"] != [[0, 3]]:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
     # While it is under way: frames are shown, another run is refused, others wait no longer than for a frame.
     assert server.get(video).json()["tracking"]
     assert server.get(f"{video}/frames/8").status_code == 200

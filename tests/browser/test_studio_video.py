@@ -16,7 +16,7 @@ from served import ASSETS
 
 pytest.importorskip("av", reason="clips need the video extra")
 
-from clips import clip, frame, read  # noqa: E402
+from clips import clip, frame, read
 
 pytestmark = pytest.mark.slow
 

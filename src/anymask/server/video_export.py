@@ -35,7 +35,8 @@ def export(
         most: bytes that may be written.
         on_progress: called with frames done and frames in all; what it raises ends the work.
 
-    Raises FormatError for an unknown format, RequestError where nothing was found yet, Full, and what the writers raise.
+    Raises FormatError for an unknown format, RequestError where nothing was found yet, Full for what has no room, and
+    what the writers raise.
     """
     try:
         return _written(video, form, folder, most, on_progress)
