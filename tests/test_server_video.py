@@ -79,9 +79,10 @@ def test_a_video_is_opened_and_shown(server: TestClient, video: str) -> None:
         assert np.abs(shown.astype(int) - frame(index)).mean() < 6
     small = Image.open(io.BytesIO(server.get(f"{video}/frames/0?max=48").content))
     assert small.size == (48, 32)
-    answer = server.get(f"{video}/frames/{FRAMES}")
-    assert (answer.status_code, "has 10, from 0 to 9" in answer.json()["error"]) == (404, True)
-    assert "anymask-" not in answer.text  # where it lies is nobody's business
+    for missing in (f"frames/{FRAMES}", "frames/-1", f"frames/{FRAMES}/masks"):
+        answer = server.get(f"{video}/{missing}")
+        assert (answer.status_code, "has 10, from 0 to 9" in answer.json()["error"]) == (404, True)
+        assert "anymask-" not in answer.text  # where it lies is nobody's business
 
 
 def test_a_form_and_a_turned_video(server: TestClient, tmp_path: Path) -> None:
@@ -364,6 +365,19 @@ def test_without_pyav() -> None:
     found = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     text = 'This server reads no videos. Clips need the video extra: pip install "anymask[video]".'
     assert found.stdout.strip() == f"501 {text} False", found.stderr
+
+
+def test_models_that_cannot(square: bytes) -> None:
+    with client(models=("fastsam_s", "pocket")) as one:
+        about = one.post("/api/videos", content=square).json()
+        assert about["model"] == "pocket"  # the first that follows objects
+        answer = one.post("/api/videos?model=fastsam_s", content=square)
+        assert (answer.status_code, "takes no mask" in answer.json()["error"]) == (400, True)
+        answer = one.post(f"/api/videos/{about['id']}/reset", json={"model": "fastsam_s"})
+        assert answer.status_code == 400
+        assert one.post(f"/api/videos/{about['id']}/reset", json={"model": "sam2.1_hiera_tiny"}).status_code == 403
+        listed = {entry["name"]: entry for entry in one.get("/api/models").json()["models"]}
+        assert (listed["fastsam_s"]["tracks"], listed["fastsam_s"]["copyleft"]) == (False, True)
 
 
 def test_models_say_what_they_do(server: TestClient) -> None:

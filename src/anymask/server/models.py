@@ -81,6 +81,10 @@ class Models:
             raise ModelError(f"The model {name} takes no prompts.")
         return segmenter
 
+    def tracking(self, name: str | None) -> ModelEntry:
+        """The model of a name, or the first that follows objects. Raises as `entry`."""
+        return self.entry(name or next((one.name for one in self.entries.values() if tracks(one)), None), "segment")
+
     def tracker(self, name: str) -> Tracker:
         """The same model as a tracker; one without a memory shares what answers prompts in pictures.
 

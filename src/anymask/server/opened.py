@@ -21,6 +21,7 @@ from anymask.server.answers import mask_json
 from anymask.server.errors import Conflict, Gone, NotFound, RequestError, TooLarge
 from anymask.server.schemas import VideoPrompt
 from anymask.tracker import Tracker
+from anymask.tracking.frames import check_index
 from anymask.tracking.session import Session, objects_of
 
 Json = dict[str, Any]
@@ -135,10 +136,8 @@ class OpenVideo:
         """
         with self._looking:
             self._check()
-            try:
-                rgb = self._shown.at(index)
-            except PromptError as error:
-                raise NotFound(str(error)) from None
+            self._check_frame(index)
+            rgb = self._shown.at(index)
             trouble = self._shown.trouble
         if rgb is None:
             raise ImageError(f"Frame {index} of the video cannot be read{f': {trouble}' if trouble else ''}.")
@@ -154,8 +153,7 @@ class OpenVideo:
         too many.
         """
         with self._at_work() as session:
-            if not 0 <= asked.frame < (self._frames.count or 0):
-                raise NotFound(f"There is no frame {asked.frame} in the video: it has {self._frames.count}.")
+            self._check_frame(asked.frame)
             if asked.object not in self._said and len(self._said) >= MOST_OBJECTS:
                 raise RequestError(f"No more than {MOST_OBJECTS} objects of one video are followed; remove some.")
             self._check_room(1)
@@ -196,8 +194,9 @@ class OpenVideo:
         return self.json()
 
     def masks(self, index: int) -> Masks | None:
-        """What was last found on a frame; None where nothing was."""
+        """What was last found on a frame; None where nothing was. Raises NotFound for one that does not exist."""
         with self._at_work() as session:
+            self._check_frame(index)
             return session.masks(index)
 
     def empty(self) -> Masks:
@@ -277,6 +276,12 @@ class OpenVideo:
     def _check(self) -> None:
         if self.closed:
             raise Gone("This video was closed; open it again.")
+
+    def _check_frame(self, index: int) -> None:
+        try:
+            check_index(THE_VIDEO, index, self._frames.count)
+        except PromptError as error:
+            raise NotFound(str(error)) from None
 
     def _check_room(self, more: int) -> None:
         if sum(map(len, self._found.values())) + more > MOST_ANSWERS:

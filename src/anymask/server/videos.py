@@ -100,7 +100,7 @@ class VideoStore:
         """Close videos until one more of a size fits; for 0, until those that are there do."""
         self._close_idle()
         most = self._settings.videos - (1 if size else 0)
-        while len(self._open) > most or self.disk + size > self._settings.disk:
+        while self._open and (len(self._open) > most or self.disk + size > self._settings.disk):
             with self._lock:
                 newest = None if size else next(reversed(self._open), None)
                 free = [one for one in self._open.values() if not one.tracking and one.id != newest]

@@ -53,7 +53,7 @@ async def send(
     """Open a video: its bytes as the body, or as the multipart field `file`."""
     server = server_of(request)
     check_video()
-    entry = server.models.entry(model, "segment")
+    entry = server.models.tracking(model)
     if not is_form(request) and request.headers.get("content-type", "").startswith("application/json"):
         raise RequestError("A video is sent as its bytes, not as JSON.")
     with server.store.upload() as path:
@@ -130,7 +130,7 @@ async def reset(request: Request, identity: str, asked: ModelChoice | None = Non
     """Forget all objects, and go on with a model; with the same one where none is named."""
     server = server_of(request)
     video = server.videos.get(identity)
-    entry = server.models.entry((asked.model if asked else None) or video.model, "segment")
+    entry = server.models.tracking((asked.model if asked else None) or video.model)
     tracker = await server.work.heavy.run(server.models.tracker, entry.name)
     return JSONResponse(await server.work.heavy.run(video.reset, tracker))
 

@@ -323,6 +323,7 @@ async function follow(open: VideoInfo, way: { reverse: boolean; start?: number }
       });
     }
   }
+  if (clip.value === open) throw new ApiError(0, BROKEN);
   return { frames: 0, fps: 0 };
 }
 
@@ -390,9 +391,12 @@ export function lost(error: unknown): boolean {
     toast(error.message, "error", again ? { title: "Open it again", run: () => void open(again) } : undefined);
     return false;
   }
-  if (!isAbort(error)) fail(error);
+  // A stream that ends in the middle is no error with a sentence of its own.
+  if (!isAbort(error)) fail(error instanceof TypeError ? new ApiError(0, BROKEN) : error);
   return true;
 }
+
+const BROKEN = "The connection to the server broke off.";
 
 function next(): number {
   return Math.max(0, ...objects.value.map((one) => one.id), ...said.value.map((step) => step.object)) + 1;

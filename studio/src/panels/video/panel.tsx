@@ -1,6 +1,6 @@
 /** The video panel: the objects, tracking, and the video itself. */
 import { hint, isEnabled, run as command } from "../../commands";
-import { models } from "../../state";
+import { models, touch } from "../../state";
 import { CommandButton } from "../../ui/controls";
 import { Close, Eye, EyeOff, Plus, Trash } from "../../ui/icons";
 import { asking, cancel, chosen, chosenPrompt, clearFrame, clip, close, foundCount, hidden, masksOf, objects, remove, reset, run, trackers, at } from "./clip";
@@ -65,7 +65,7 @@ function Objects() {
           ))}
         </ul>
       ) : (
-        <p class="nothing-yet muted">Click an object in the video, or drag a box around it.</p>
+        <p class="nothing-yet muted">{touch.matches ? "Tap an object in the video; hold a finger on what does not belong to it." : "Click an object in the video, or drag a box around it."}</p>
       )}
       {chosenPrompt.value && (
         <div class="row this-frame">
