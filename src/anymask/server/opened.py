@@ -26,7 +26,7 @@ from anymask.tracking.session import Session, objects_of
 
 Json = dict[str, Any]
 
-TRACKED_BYTES, SHOWN_BYTES = 64 << 20, 32 << 20  # of decoded frames: for the session, and for those that are looked at
+TRACKED_BYTES, SHOWN_BYTES = 64 << 20, 64 << 20  # of decoded frames: for the session, and for those that are looked at
 MOST_OBJECTS = 64
 MOST_ANSWERS = 65_536  # of one object on one frame each, 1 to 2 KB
 QUALITY = 88

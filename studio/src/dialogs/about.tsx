@@ -1,5 +1,6 @@
 /** What this is, and under which terms its models may be used. */
 import { signal } from "@preact/signals";
+import type { ModelInfo } from "../api";
 import { models } from "../state";
 import { Terms, terms } from "../ui/terms";
 import { Modal } from "./modal";
@@ -21,13 +22,18 @@ const FILTERS = [
 
 const filter = signal<(typeof FILTERS)[number]["value"]>("all");
 
+function uses(model: ModelInfo): string[] {
+  const words = { segment: "objects", matte: "backgrounds", trimap: "edges" };
+  return [...model.tasks.map((task) => words[task]), ...(model.tracks ? ["video"] : [])];
+}
+
 function Inside() {
   const known = models.value;
   const shown = known?.models.filter((one) => filter.value === "all" || terms(one) === filter.value) ?? [];
   return (
     <div class="form">
       <p>
-        anymask {known?.version ?? ""}: segmentation by prompts, everything in a picture, backgrounds, annotation. Apache-2.0.
+        anymask {known?.version ?? ""}: segmentation by prompts, everything in a picture, objects through videos, backgrounds, annotation. Apache-2.0.
       </p>
       <p class="muted">
         Everything here runs on your server. The page loads nothing from other hosts, needs no network, and sends your pictures to no one else.
@@ -64,7 +70,7 @@ function Inside() {
                 <td>
                   {one.name} <span class="muted small">{one.description}</span>
                 </td>
-                <td>{one.tasks.map((task) => ({ segment: "objects", matte: "backgrounds", trimap: "edges" })[task]).join(", ")}</td>
+                <td>{uses(one).join(", ")}</td>
                 <td>
                   {one.licence}
                   <Terms model={one} />
