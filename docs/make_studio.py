@@ -10,9 +10,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -31,6 +34,9 @@ STREET = [
     ("motorcycle", (15, 55, 45, 111)),
     ("screen", (381, 38, 547, 139)),
 ]
+
+# Boxes around what is to be followed from the first frame of `film` on; the last one leaves the picture.
+FILMED = [(108, 70, 414, 352), (306, 192, 888, 639), (252, 495, 515, 639), (0, 272, 112, 406)]
 
 
 @contextmanager
@@ -142,6 +148,54 @@ def project(page: Page) -> None:
     page.locator('[data-testid="save-state"][data-state="saved"]').wait_for()
 
 
+def film(folder: Path) -> Path:
+    """A clip of the street, along which the camera goes."""
+    from anymask.video.writing import open_writer
+
+    frames, side = 48, (480, 320)
+    with Image.open(ASSETS / "street.jpg") as street:
+        whole = street.convert("RGB")
+    path = folder / "street.mp4"
+    rate = SimpleNamespace(rate=Fraction(12), time_base=Fraction(1, 12), sound=None)
+    writer = None
+    for index in range(frames):
+        way = index / (frames - 1)
+        left, top = (whole.width - side[0]) * way, (whole.height - side[1]) * (0.1 + 0.3 * way)
+        box = (left, top, left + side[0], top + side[1])
+        shown = np.asarray(whole.resize((960, 640), Image.Resampling.BICUBIC, box=box))
+        writer = writer or open_writer(path, shown, rate)
+        writer.write(shown, index)
+    assert writer
+    writer.close()
+    return path
+
+
+def video(page: Page) -> None:
+    """Objects of the street, tracked; the second one is chosen on a later frame."""
+    with tempfile.TemporaryDirectory() as folder:
+        page.get_by_test_id("tab-video").click()
+        with page.expect_file_chooser() as chooser:
+            page.get_by_test_id("video-open").click()
+        chooser.value.set_files(film(Path(folder)))
+        wait(page, "s.video.clip && s.video.shown === 0 && s.view.scale !== 1")
+    for number, box in enumerate(FILMED, 1):
+        page.mouse.move(*place(page, box[0], box[1]))
+        page.mouse.down()
+        page.mouse.move(*place(page, box[2], box[3]), steps=8)
+        page.mouse.up()
+        wait(page, f"s.video.asking === 0 && s.video.masks.length === {number}")
+        page.keyboard.press("Enter")
+    page.keyboard.press("t")
+    page.wait_for_function("() => !window.__anymask.state().video.run", timeout=600_000)
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.get_by_test_id("video-scrub").evaluate(
+        "(e) => { e.value = 28; e.dispatchEvent(new Event('input', { bubbles: true })); }"
+    )
+    wait(page, "s.video.shown === 28")
+    page.mouse.move(2, 400)
+
+
 def phone(page: Page) -> None:
     choose(page, "bus.jpg")
     page.touchscreen.tap(*place(page, 430, 240))
@@ -166,6 +220,7 @@ def main() -> None:
         "studio_light": (street, desk, "light"),
         "studio_background": (background, desk, "dark"),
         "studio_project": (project, desk, "dark"),
+        "studio_video": (video, desk, "dark"),
         "studio_phone": (phone, small, "dark"),
     }
     wanted = sys.argv[1:] or list(pictures)

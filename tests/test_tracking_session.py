@@ -194,8 +194,8 @@ def test_a_stream_in_bounded_memory():
         next(session.propagate(reverse=True))
 
 
-def test_answers_are_kept_up_to_a_bound(session, monkeypatch):
-    monkeypatch.setattr(sessions, "KEPT_ANSWERS", 5)
+def test_answers_are_kept_up_to_a_bound(session):
+    session.most_kept = 5
     session.prompt(0, 1, points=[(5, 20)])
     whole = dict(session.propagate())
     assert session.masks(0) is None

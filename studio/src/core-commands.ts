@@ -2,9 +2,10 @@
 import { batch } from "@preact/signals";
 import { register, run } from "./commands";
 import { brushSize, current, doc, pending, pictures, selectedItems, selection, say, tool, view, type ToolName } from "./state";
+import { guest } from "./canvas/guest";
 import { crosshair } from "./canvas/scene";
 import { actAtCrosshair } from "./canvas/canvas";
-import { fit, reveal, zoomBy, zoomTo } from "./canvas/view";
+import { fit, reveal, size, zoomBy, zoomTo } from "./canvas/view";
 import { closeByHand, go, pickFiles } from "./pictures/open";
 import { resizeBrush } from "./tools/brush";
 import { cancelSearch, discardFound, findEverything, keepFound, search } from "./tools/everything";
@@ -13,8 +14,10 @@ import { mergeSelected, moveSelected, removeSelected, setHidden, setLocked, step
 import { choose, discard, keep, reopen } from "./tools/prompt";
 import { toggleTheme } from "./theme";
 import { focusName } from "./ui/names";
+import { filming } from "./slots";
 
 const open = () => current.value !== null;
+const shown = () => size() !== null;
 const some = () => selectedItems.value.length > 0 && !pending.value;
 
 function toolCommand(name: ToolName, title: string, key: string) {
@@ -23,6 +26,7 @@ function toolCommand(name: ToolName, title: string, key: string) {
     title,
     group: "Tools",
     keys: [key],
+    enabled: () => !filming.value || name === "point" || name === "box",
     run: () => {
       leave();
       tool.value = name;
@@ -45,12 +49,12 @@ function travel(direction: "undo" | "redo"): void {
 
 /** Moves the crosshair; it begins in the middle of what is seen. */
 function moveCrosshair(dx: number, dy: number, large: boolean): void {
-  const info = current.value?.info.value;
+  const info = size();
   if (!info) return;
-  const size = Math.max(1, Math.round((large ? 40 : 6) / view.value.scale));
+  const step = Math.max(1, Math.round((large ? 40 : 6) / view.value.scale));
   const now = crosshair.value;
-  const x = now ? now[0] + dx * size : Math.floor(info.width / 2);
-  const y = now ? now[1] + dy * size : Math.floor(info.height / 2);
+  const x = now ? now[0] + dx * step : Math.floor(info.width / 2);
+  const y = now ? now[1] + dy * step : Math.floor(info.height / 2);
   const next = [Math.min(info.width - 1, Math.max(0, x)), Math.min(info.height - 1, Math.max(0, y))] as const;
   batch(() => {
     crosshair.value = next;
@@ -60,7 +64,7 @@ function moveCrosshair(dx: number, dy: number, large: boolean): void {
   void hoverAt(next, performance.now());
 }
 
-const onCanvas = () => open() && document.activeElement?.matches("canvas.canvas") === true;
+const onCanvas = () => (open() || (guest.value !== null && crosshair.value !== null)) && document.activeElement?.matches("canvas.canvas") === true;
 
 export function installCommands(): void {
   register(
@@ -81,8 +85,8 @@ export function installCommands(): void {
     { id: "pending.previous", title: "Previous candidate", group: "Object in the making", keys: ["Shift+C"], enabled: () => (pending.value?.candidates.length ?? 0) > 1, run: () => choose(pending.value!.chosen - 1) },
 
     { id: "everything.find", title: "Find everything", group: "Everything", keys: ["A"], enabled: () => open() && search.value?.state !== "running", run: () => findEverything() },
-    { id: "everything.keep", title: "Keep what was found", group: "Everything", keys: ["Enter"], enabled: () => search.value?.state === "done", run: keepFound },
-    { id: "everything.discard", title: "Cancel, discard what was found", group: "Everything", keys: ["Escape"], enabled: () => !!search.value, run: () => (search.value?.state === "running" ? cancelSearch() : discardFound()) },
+    { id: "everything.keep", title: "Keep what was found", group: "Everything", keys: ["Enter"], enabled: () => !filming.value && search.value?.state === "done", run: keepFound },
+    { id: "everything.discard", title: "Cancel, discard what was found", group: "Everything", keys: ["Escape"], enabled: () => !filming.value && !!search.value, run: () => (search.value?.state === "running" ? cancelSearch() : discardFound()) },
 
     { id: "objects.edit", title: "Open the object for editing", group: "Objects", keys: ["Enter"], enabled: () => selectedItems.value.length === 1 && !pending.value, run: () => (reopen(), run("tool.point")) },
     { id: "objects.rename", title: "Rename", group: "Objects", keys: ["N", "F2"], enabled: () => some() || !!pending.value, run: focusName },
@@ -97,10 +101,10 @@ export function installCommands(): void {
     { id: "objects.previous", title: "Previous object", group: "Objects", keys: ["K"], enabled: () => doc.value.items.length > 0, run: () => step(-1) },
     { id: "objects.none", title: "Select nothing", group: "Objects", keys: ["Escape"], enabled: () => selection.value.size > 0, run: () => current.value && (current.value.selection.value = new Set()) },
 
-    { id: "view.fit", title: "Whole picture", group: "View", keys: ["0", "F"], enabled: open, run: fit },
-    { id: "view.actual", title: "100 %", group: "View", keys: ["1"], enabled: open, run: () => zoomTo(1 / (window.devicePixelRatio || 1)) },
-    { id: "view.in", title: "Zoom in", group: "View", keys: ["+", "=", "Mod++", "Mod+="], enabled: open, run: () => zoomBy(1.4) },
-    { id: "view.out", title: "Zoom out", group: "View", keys: ["-", "Mod+-"], enabled: open, run: () => zoomBy(1 / 1.4) },
+    { id: "view.fit", title: "Whole picture", group: "View", keys: ["0", "F"], enabled: shown, run: fit },
+    { id: "view.actual", title: "100 %", group: "View", keys: ["1"], enabled: shown, run: () => zoomTo(1 / (window.devicePixelRatio || 1)) },
+    { id: "view.in", title: "Zoom in", group: "View", keys: ["+", "=", "Mod++", "Mod+="], enabled: shown, run: () => zoomBy(1.4) },
+    { id: "view.out", title: "Zoom out", group: "View", keys: ["-", "Mod+-"], enabled: shown, run: () => zoomBy(1 / 1.4) },
     { id: "view.theme", title: "Dark or light", group: "View", run: toggleTheme },
 
     { id: "crosshair.act", title: "Add a point at the crosshair (picture focused)", group: "Keyboard pointing", keys: ["Space"], enabled: () => false, run: () => actAtCrosshair(false) },
@@ -119,8 +123,8 @@ export function installCommands(): void {
 
     { id: "pictures.open", title: "Open pictures", group: "Pictures", keys: ["Mod+O"], run: () => pickFiles() },
     { id: "pictures.folder", title: "Open a folder", group: "Pictures", keys: ["Mod+Shift+O"], run: () => pickFiles(true) },
-    { id: "pictures.next", title: "Next picture", group: "Pictures", keys: ["PageDown", "."], enabled: () => pictures.value.length > 1, run: () => go(1) },
-    { id: "pictures.previous", title: "Previous picture", group: "Pictures", keys: ["PageUp", ","], enabled: () => pictures.value.length > 1, run: () => go(-1) },
+    { id: "pictures.next", title: "Next picture", group: "Pictures", keys: ["PageDown", "."], enabled: () => !filming.value && pictures.value.length > 1, run: () => go(1) },
+    { id: "pictures.previous", title: "Previous picture", group: "Pictures", keys: ["PageUp", ","], enabled: () => !filming.value && pictures.value.length > 1, run: () => go(-1) },
     { id: "pictures.close", title: "Close the picture", group: "Pictures", enabled: open, run: () => current.value && closeByHand(current.value.key) },
   );
 }

@@ -1,5 +1,5 @@
 /** The named places of the shell. Anyone registers a component for one; the shell draws them by order. */
-import { signal } from "@preact/signals";
+import { computed, signal } from "@preact/signals";
 import type { ComponentType } from "preact";
 
 export type SlotName =
@@ -41,6 +41,8 @@ const slots = signal<ReadonlyMap<SlotName, readonly Filled[]>>(new Map());
 /** The tabs of the right panel. */
 export const panels = signal<readonly Panel[]>([]);
 export const openPanel = signal("objects");
+/** Whether the video page has the canvas; no picture is current then. */
+export const filming = computed(() => openPanel.value === "video");
 
 /** Puts a component into a slot; one of the same id is replaced. */
 export function fill(slot: SlotName, id: string, component: ComponentType, order = 50): void {

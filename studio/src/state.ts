@@ -4,6 +4,7 @@ import type { Models, PictureInfo } from "./api";
 import { ApiError } from "./api/http";
 import { EMPTY_DOC, type Doc, type Item } from "./doc";
 import { History } from "./history";
+import { filming } from "./slots";
 
 export type ToolName = "select" | "point" | "box" | "brush" | "eraser";
 export type PictureStatus = "waiting" | "uploading" | "ready" | "error";
@@ -64,7 +65,8 @@ export const model = signal<string | null>(null);
 
 export const pictures = signal<readonly Picture[]>([]);
 export const currentKey = signal<string | null>(null);
-export const current = computed(() => pictures.value.find((picture) => picture.key === currentKey.value) ?? null);
+/** The picture that is shown; null where none is open, and while the video page has the canvas. */
+export const current = computed(() => (filming.value ? null : (pictures.value.find((picture) => picture.key === currentKey.value) ?? null)));
 
 export const doc = computed(() => current.value?.doc.value ?? EMPTY_DOC);
 export const pending = computed(() => doc.value.pending);

@@ -97,6 +97,9 @@ def serve(
     disk: Annotated[
         int, typer.Option("--disk", min=16, help="MB of uploads, kept for a while.", rich_help_panel=HOW_MUCH)
     ] = 4096,
+    videos: Annotated[
+        int, typer.Option("--videos", min=1, help="Videos that are open at a time.", rich_help_panel=HOW_MUCH)
+    ] = 4,
     workers: Annotated[
         int, typer.Option("--workers", min=1, help="Pictures worked on at a time.", rich_help_panel=HOW_MUCH)
     ] = 2,
@@ -146,6 +149,7 @@ def serve(
         max_pixels=max_pixels * 1_000_000,
         memory=memory * MEGABYTE,
         disk=disk * MEGABYTE,
+        videos=videos,
         workers=workers,
         waiting=waiting,
         per_client=per_client,

@@ -36,6 +36,7 @@ from anymask.server.routes import (
     remove,
     samples,
     studio,
+    video,
 )
 from anymask.server.settings import Settings
 
@@ -63,7 +64,8 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     app.state.server = server
-    for part in (health, pictures, predict, everything, cutout, export, live, remove, projects, samples, studio):
+    parts = (health, pictures, predict, everything, cutout, export, live, video, remove, projects, samples, studio)
+    for part in parts:
         for route in part.router.routes:
             if isinstance(route, APIRoute) and route.description and not route.summary:
                 route.summary = route.description.splitlines()[0].rstrip(".")  # better than the function's name

@@ -121,11 +121,11 @@ def _told() -> Iterator[None]:
     try:
         yield
     except ClientDisconnect:
-        raise RequestError("The client left before the picture was complete.") from None
+        raise RequestError("The client left before all bytes had arrived.") from None
     except OSError as error:
         raise Full(f"The server cannot keep the picture ({error.strerror}).") from error
 
 
 def _check_content(path: Path) -> None:
     if not path.stat().st_size:
-        raise RequestError("There are no bytes; send those of a picture.")
+        raise RequestError("There are no bytes in the request.")

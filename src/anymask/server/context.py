@@ -18,6 +18,7 @@ from anymask.server.models import Models
 from anymask.server.questions import Questions
 from anymask.server.settings import Settings
 from anymask.server.store import PictureInfo, PictureStore
+from anymask.server.videos import VideoStore
 from anymask.server.work import Work
 
 
@@ -28,10 +29,11 @@ class Server:
         self.settings = settings
         self.models = Models(settings)
         self.store = PictureStore(settings, self.models)
+        self.videos = VideoStore(settings, self.store.folder)
         self.questions = Questions()
         self.projects = Projects(settings.projects, settings.max_pixels) if settings.projects else None
         self.work = Work(settings.workers, settings.waiting)
-        self.metrics = Metrics(self.work, self.store)
+        self.metrics = Metrics(self.work, self.store, self.videos)
         self.ready: str | None = "The default model is being loaded."
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -45,6 +47,7 @@ class Server:
         for task in self._tasks:
             task.cancel()
         self.work.close()
+        self.videos.close()
         self.store.close()
 
     async def encoded(self, identity: str, model: str) -> EncodedImage:

@@ -47,6 +47,18 @@ class Gone(RequestError):
     status = 410
 
 
+class Conflict(RequestError):
+    """Something that cannot be done while something else is under way."""
+
+    status = 409
+
+
+class Missing(RequestError):
+    """Something that this installation lacks."""
+
+    status = 501
+
+
 class TooLarge(RequestError):
     """A body or a picture beyond the limits."""
 

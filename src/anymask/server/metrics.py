@@ -11,6 +11,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from anymask.server.store import PictureStore
+from anymask.server.videos import VideoStore
 from anymask.server.work import Work
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -19,7 +20,7 @@ BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 class Metrics:
     """Counters of one server, in a registry of their own."""
 
-    def __init__(self, work: Work, store: PictureStore) -> None:
+    def __init__(self, work: Work, store: PictureStore, videos: VideoStore) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self.requests = Counter(
@@ -32,7 +33,7 @@ class Metrics:
         self.live = Counter(
             "anymask_live_messages", "Messages of live connections.", ("outcome",), registry=self.registry
         )
-        self.registry.register(_State(work, store))
+        self.registry.register(_State(work, store, videos))
 
     def text(self) -> bytes:
         """All of it in Prometheus' text format."""
@@ -42,8 +43,8 @@ class Metrics:
 class _State(Collector):
     """What is counted elsewhere, read when asked for."""
 
-    def __init__(self, work: Work, store: PictureStore) -> None:
-        self._work, self._store = work, store
+    def __init__(self, work: Work, store: PictureStore, videos: VideoStore) -> None:
+        self._work, self._store, self._videos = work, store, videos
 
     def collect(self) -> Iterable[Metric]:
         load = GaugeMetricFamily("anymask_jobs", "Jobs that run or wait, by lane.", labels=["lane"])
@@ -60,5 +61,7 @@ class _State(Collector):
             ("memory_hits", "How often one was there.", memory.hits),
             ("memory_misses", "How often one had to be made.", memory.misses),
             ("pictures_bytes", "Uploaded pictures on the disk.", self._store.disk),
+            ("videos_bytes", "Open videos on the disk.", self._videos.disk),
+            ("videos_open", "Open videos.", len(self._videos)),
         ):
             yield GaugeMetricFamily(f"anymask_{name}", text, value)

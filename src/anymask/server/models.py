@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from anymask.background import BackgroundRemover
 from anymask.catalog import ModelEntry, find
@@ -13,6 +14,10 @@ from anymask.errors import ModelError
 from anymask.segmenter import Segmenter
 from anymask.server.errors import Forbidden
 from anymask.server.settings import Settings
+from anymask.tracker import Tracker
+from anymask.tracking.light import LightFollower
+
+T = TypeVar("T")
 
 
 class Models:
@@ -25,7 +30,7 @@ class Models:
         self.entries = {entry.name: entry for entry in map(find, settings.models)}
         self._settings = settings
         self._weights = {find(name).name: path for name, path in settings.weights.items()}
-        self._ready: OrderedDict[tuple[str, str], BackgroundRemover] = OrderedDict()
+        self._ready: OrderedDict[tuple[str, str], Any] = OrderedDict()
         self._locks = {name: threading.Lock() for name in self.entries}
         self._lock = threading.Lock()
 
@@ -62,20 +67,12 @@ class Models:
 
     def remover(self, name: str, preprocessing: str = "original") -> BackgroundRemover:
         """A model, loaded now if need be, which may take seconds. Raises as BackgroundRemover does."""
-        key = name, preprocessing
-        with self._locks[name]:
-            with self._lock:
-                found = self._ready.get(key)
-                if found is not None:
-                    self._ready.move_to_end(key)
-                    return found
-            device, precision = self._settings.device, self._settings.precision
-            found = BackgroundRemover(name, device, precision, self.weights(name), preprocessing)
-            with self._lock:
-                self._ready[key] = found
-                while len(self._ready) > self._settings.loaded:
-                    self._ready.popitem(last=False)
-            return found
+        device, precision = self._settings.device, self._settings.precision
+
+        def load() -> BackgroundRemover:
+            return BackgroundRemover(name, device, precision, self.weights(name), preprocessing)
+
+        return self._loaded(name, preprocessing, load)
 
     def segmenter(self, name: str) -> Segmenter:
         """The same model as a segmenter. Raises ModelError where it takes no prompts."""
@@ -83,6 +80,40 @@ class Models:
         if segmenter is None:
             raise ModelError(f"The model {name} takes no prompts.")
         return segmenter
+
+    def tracking(self, name: str | None) -> ModelEntry:
+        """The model of a name, or the first that follows objects. Raises as `entry`."""
+        return self.entry(name or next((one.name for one in self.entries.values() if tracks(one)), None), "segment")
+
+    def tracker(self, name: str) -> Tracker:
+        """The same model as a tracker; one without a memory shares what answers prompts in pictures.
+
+        Raises ModelError where it follows no objects, and as Tracker does.
+        """
+        entry = self.entry(name, "segment")
+        if not tracks(entry):
+            raise ModelError(f"The model {entry.name} takes no mask as a prompt, so that it cannot follow objects.")
+        if not entry.memory:
+            return Tracker.over(LightFollower(self.segmenter(entry.name)))
+        device, precision = self._settings.device, self._settings.precision
+        return self._loaded(
+            entry.name, "tracker", lambda: Tracker(entry.name, device, precision, self.weights(entry.name))
+        )
+
+    def _loaded(self, name: str, kind: str, load: Callable[[], T]) -> T:
+        """A model of a kind, from what is in memory or loaded now."""
+        key = name, kind
+        with self._locks[name]:
+            with self._lock:
+                if key in self._ready:
+                    self._ready.move_to_end(key)
+                    return self._ready[key]  # type: ignore[no-any-return]
+            found = load()
+            with self._lock:
+                self._ready[key] = found
+                while len(self._ready) > self._settings.loaded:
+                    self._ready.popitem(last=False)
+            return found
 
     def listing(self) -> list[dict[str, Any]]:
         """What there is to say of each model, as JSON."""
@@ -95,10 +126,17 @@ class Models:
                 "tasks": list(entry.tasks),
                 "licence": entry.licence,
                 "commercial": entry.commercial,
+                "copyleft": entry.copyleft,
                 "classes": list(entry.matte.classes) if entry.matte else [],
                 "takes_mask": "segment" in entry.tasks and entry.prompts.mask,
+                "tracks": tracks(entry),
                 "installed": entry.installed,
                 "loaded": entry.name in loaded,
             }
             for entry in self.entries.values()
         ]
+
+
+def tracks(entry: ModelEntry) -> bool:
+    """Whether a model can follow objects through a video."""
+    return "segment" in entry.tasks and (entry.memory or entry.prompts.mask)

@@ -155,6 +155,34 @@ class Export(Strict):
     objects: Annotated[list[Drawn], Field(max_length=5000)]
 
 
+class VideoPrompt(Strict):
+    """What is said of an object on a frame of a video. Points add to those that were given there before; with `replace`
+    all that was said of it there is taken back first."""
+
+    frame: Annotated[int, Field(ge=0)]
+    object: Annotated[int, Field(ge=1, le=254)]
+    points: Points | None = None
+    labels: Annotated[list[Literal[0, 1]], Field(max_length=1000)] | None = None
+    box: tuple[float, float, float, float] | None = None
+    mask: Rle | None = None
+    replace: bool = False
+
+
+class VideoObject(Strict):
+    """An object on a frame of a video."""
+
+    frame: Annotated[int, Field(ge=0)]
+    object: int
+
+
+class Propagate(Strict):
+    """Which way objects are followed: the arguments of `anymask.tracking.session.Session.propagate`."""
+
+    start: Annotated[int, Field(ge=0)] | None = None
+    stop: Annotated[int, Field(ge=-1)] | None = None
+    reverse: bool = False
+
+
 class Address(Strict):
     """A picture to fetch."""
 

@@ -31,6 +31,8 @@ class Settings:
         per_client: requests that one client may have under way; more are answered with 429.
         loaded: models kept in memory.
         fetch_urls: whether the server fetches pictures from public addresses.
+        videos: videos that are open at a time, the least lately used being closed for a new one.
+        idle: seconds after which a video that nobody asks about is closed.
         projects: the folder of project folders; None for a server without projects.
     """
 
@@ -50,4 +52,6 @@ class Settings:
     per_client: int = 64
     loaded: int = 3
     fetch_urls: bool = False
+    videos: int = 4
+    idle: float = 3600
     projects: Path | None = None

@@ -71,7 +71,7 @@ class Lane:
 
 class Work:
     """The lanes: `heavy` for what looks at whole pictures, `light` for prompts, `long` for whole searches, `files` for
-    disks, `network` for pictures that are fetched."""
+    disks, `network` for pictures that are fetched, `frames` for those of videos that are shown."""
 
     def __init__(self, workers: int, waiting: int) -> None:
         self.heavy = Lane("heavy", workers, waiting)
@@ -79,11 +79,12 @@ class Work:
         self.long = Lane("long", 1, max(1, waiting // 8))
         self.files = Lane("files", 8, 4 * waiting)
         self.network = Lane("network", 4, waiting)
+        self.frames = Lane("frames", workers, waiting)
 
     @property
     def lanes(self) -> tuple[Lane, ...]:
         """All of them."""
-        return self.heavy, self.light, self.long, self.files, self.network
+        return self.heavy, self.light, self.long, self.files, self.network, self.frames
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """A heavy job; see `Lane.run`."""

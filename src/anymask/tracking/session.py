@@ -51,10 +51,12 @@ class Session:
 
     Attributes:
         frames: where the frames come from.
+        most_kept: how many answers are kept, of one object on one frame each.
     """
 
     def __init__(self, follower: Follower, frames: Frames) -> None:
         self.frames = frames
+        self.most_kept = KEPT_ANSWERS
         self._follower = follower
         self._objects: dict[int, Followed] = {}
         self._seen: OrderedDict[int, Any] = OrderedDict()
@@ -270,7 +272,7 @@ class Session:
     def _keep(self, index: int, object_id: int, answer: Answer) -> None:
         self._kept[index, object_id] = Packed.of(answer)
         self._kept.move_to_end((index, object_id))
-        while len(self._kept) > KEPT_ANSWERS:
+        while len(self._kept) > self.most_kept:
             self._kept.popitem(last=False)
 
     def _answer(self, index: int, object_id: int) -> Answer | None:

@@ -43,6 +43,7 @@ class Reader:
     Attributes:
         rate: frames a second on average; time_base: the unit of `Frame.pts`, in seconds; total: how many frames come,
             None where the file does not say; sound: the audio stream or None.
+        size: the frames' width and height as they are coded, before they are turned, known before any is decoded.
         rest: when all frames are read, the packets of sound after them.
         trouble: what ended the clip before its end or is missing from it, or "".
 
@@ -74,6 +75,7 @@ class Reader:
             raise ImageError(f"{path} has no moving pictures, only sound or data.")
         self._video = pictures[0]
         self._video.thread_type = "AUTO"
+        self.size = self._video.codec_context.width, self._video.codec_context.height
         self.sound = self._container.streams.audio[0] if sound and self._container.streams.audio else None
         self.rate: Fraction = self._video.average_rate or self._video.guessed_rate or Fraction(25)
         self.time_base: Fraction = self._video.time_base or 1 / self.rate

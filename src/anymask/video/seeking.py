@@ -28,6 +28,7 @@ class ClipFrames:
 
     Args:
         path: the clip.
+        kept: bytes of decoded frames that are kept, but for the last two.
 
     Attributes:
         name, count, trouble: as in `anymask.tracking.frames.Frames`. A file that does not say when its frames are shown
@@ -39,8 +40,8 @@ class ClipFrames:
 
     streams, newest = False, 0
 
-    def __init__(self, path: Path) -> None:
-        self._path, self.name = path, str(path)
+    def __init__(self, path: Path, kept: int = KEPT_BYTES) -> None:
+        self._path, self.name, self._room = path, str(path), kept
         index = Reader(path, sound=False)
         self._times = index.times()
         self.trouble = index.trouble
@@ -130,7 +131,7 @@ class ClipFrames:
     def _keep(self, index: int, rgb: np.ndarray) -> None:
         self._kept[index] = rgb
         self._kept.move_to_end(index)
-        most = min(KEPT_FRAMES, max(2, KEPT_BYTES // rgb.nbytes))
+        most = min(KEPT_FRAMES, max(2, self._room // rgb.nbytes))
         while len(self._kept) > most:
             self._kept.popitem(last=False)
 

@@ -58,8 +58,12 @@ export async function exportObjects(
   body: { format: T.ExportFormat; file_name?: string; objects: { rle: T.RLE; name?: string; score?: number }[] },
 ): Promise<{ blob: Blob; name: string }> {
   const response = await request(`/api/pictures/${id(picture)}/export`, { json: body });
+  return { blob: await response.blob(), name: fileName(response) ?? `masks.${body.format}` };
+}
+
+function fileName(response: Response): string | null {
   const given = /filename\*?=(?:UTF-8'')?"?([^";]+)/i.exec(response.headers.get("Content-Disposition") ?? "");
-  return { blob: await response.blob(), name: given ? decodeURIComponent(given[1]) : `masks.${body.format}` };
+  return given && decodeURIComponent(given[1]);
 }
 
 /** The bytes of a sample picture; ApiError 404 where the server has none. */
@@ -109,5 +113,48 @@ export const projects = {
     signal?: AbortSignal,
   ): AsyncGenerator<T.AutomaticLine> {
     yield* ndjson<T.AutomaticLine>(await request(`/api/projects/${id(project)}/automatic`, { json: body, signal }));
+  },
+};
+
+type Objects = { objects: T.VideoObject[] };
+
+export const videos = {
+  /** Opens a video: its file goes to the server, for as long as it is open. */
+  open: (file: Blob, name: string, model: string | null, signal?: AbortSignal): Promise<T.VideoInfo> =>
+    requestJson(`/api/videos?name=${id(name)}${model ? `&model=${id(model)}` : ""}`, {
+      method: "POST",
+      body: file,
+      headers: { "Content-Type": "application/octet-stream" },
+      signal,
+    }),
+  get: (video: string): Promise<T.VideoInfo> => requestJson(`/api/videos/${id(video)}`),
+  close: (video: string): Promise<void> => requestJson(`/api/videos/${id(video)}`, { method: "DELETE" }),
+  frame: async (video: string, index: number, max: number, signal?: AbortSignal): Promise<Blob> =>
+    (await request(`/api/videos/${id(video)}/frames/${index}?max=${max}`, { signal })).blob(),
+  masks: (video: string, index: number): Promise<{ masks: T.VideoMask[] }> =>
+    requestJson(`/api/videos/${id(video)}/frames/${index}/masks`),
+  prompt: (
+    video: string,
+    body: { frame: number; object: number; points?: T.Point[]; labels?: (0 | 1)[]; box?: T.Box | null; replace?: boolean },
+  ): Promise<Objects & { mask: T.VideoMask }> => requestJson(`/api/videos/${id(video)}/prompt`, { json: body }),
+  clear: (video: string, frame: number, object: number): Promise<Objects> =>
+    requestJson(`/api/videos/${id(video)}/clear`, { json: { frame, object } }),
+  remove: (video: string, object: number): Promise<Objects> =>
+    requestJson(`/api/videos/${id(video)}/objects/${object}`, { method: "DELETE" }),
+  reset: (video: string, model: string | null): Promise<T.VideoInfo> =>
+    requestJson(`/api/videos/${id(video)}/reset`, { json: { model } }),
+  /** Objects from frame to frame, as they are found. `cancel` ends it at the next frame, aborting `signal` too. */
+  async *propagate(
+    video: string,
+    body: { start?: number; stop?: number; reverse?: boolean },
+    signal?: AbortSignal,
+  ): AsyncGenerator<T.TrackLine> {
+    yield* ndjson<T.TrackLine>(await request(`/api/videos/${id(video)}/propagate`, { json: body, signal }));
+  },
+  cancel: (video: string): Promise<{ cancelled: boolean }> => requestJson(`/api/videos/${id(video)}/cancel`, { method: "POST" }),
+  /** What was found as a file, with the server's name for it. */
+  export: async (video: string, format: T.VideoFormat, signal?: AbortSignal): Promise<{ blob: Blob; name: string }> => {
+    const response = await request(`/api/videos/${id(video)}/export?format=${format}`, { signal });
+    return { blob: await response.blob(), name: fileName(response) ?? `video.${format}` };
   },
 };

@@ -17,8 +17,12 @@ export interface ModelInfo {
   tasks: ("segment" | "matte" | "trimap")[];
   licence: string;
   commercial: boolean;
+  /** Commercial use is allowed, and what uses the model, services included, has to be open. */
+  copyleft: boolean;
   loaded: boolean;
   classes: string[];
+  /** Whether it can follow objects through a video. */
+  tracks: boolean;
 }
 
 export interface Models {
@@ -28,6 +32,8 @@ export interface Models {
   limits: { upload_bytes: number; pixels: number };
   urls: boolean;
   projects: boolean;
+  /** Whether the server reads videos. */
+  videos: boolean;
   version: string;
   /** Names of pictures for trying things out, at /api/samples/NAME; servers without any leave this out. */
   samples?: string[];
@@ -182,3 +188,54 @@ export type AutomaticLine =
   | { type: "item"; name: string; objects: number; done: number; total: number; error?: string }
   | { type: "done" }
   | { type: "error"; error: string };
+
+/** What was said of an object on a frame; `mask`: all that it covers. */
+export interface VideoPrompt {
+  frame: number;
+  points: Point[];
+  labels: (0 | 1)[];
+  box: Box | null;
+  mask: boolean;
+}
+
+export interface VideoObject {
+  id: number;
+  prompts: VideoPrompt[];
+  /** The frames that it was looked for on, first and last of each run; and of these the ones that it is not seen on. */
+  spans: [first: number, last: number][];
+  absent: [first: number, last: number][];
+}
+
+export interface VideoInfo {
+  id: string;
+  name: string;
+  width: number;
+  height: number;
+  frames: number;
+  fps: number;
+  seconds: number;
+  bytes: number;
+  model: string;
+  tracking: boolean;
+  /** What ended the video early or is missing from it, or "". */
+  trouble: string;
+  objects: VideoObject[];
+}
+
+/** An object's mask on a frame; an empty one where the object is not seen. */
+export interface VideoMask {
+  object: number;
+  presence: number;
+  score: number;
+  area: number;
+  box: Box;
+  rle: RLE;
+}
+
+export type TrackLine =
+  | { type: "start"; model: string; total: number }
+  | { type: "frame"; frame: number; done: number; fps: number; masks: VideoMask[] }
+  | { type: "done"; frames: number; last: number | null; fps: number; cancelled: boolean; trouble: string }
+  | { type: "error"; error: string; status: number };
+
+export type VideoFormat = "labels" | "sav" | "overlay" | "cutout" | "cutout-mov";

@@ -1,6 +1,6 @@
 /** The canvas as an element: its size, its renderer, its listeners. */
 import { useEffect, useRef } from "preact/hooks";
-import { effect } from "@preact/signals";
+import { effect, untracked } from "@preact/signals";
 import { current } from "../state";
 import { ready } from "../pictures/upload";
 import { prepare } from "../pictures/open";
@@ -9,19 +9,21 @@ import { tool } from "../state";
 import { foundAt, keepOne, search } from "../tools/everything";
 import { itemAt, pick } from "../tools/objects";
 import { leave } from "../tools/hover";
+import { guest } from "./guest";
 import { listenToPointers } from "./pointer";
 import { Renderer } from "./renderer";
 import { brushAt, crosshair } from "./scene";
-import { recall, resized } from "./view";
+import { recall, resized, size } from "./view";
 
 const space = { down: false, used: false };
 
 /** What the space bar and Enter do at the keyboard's crosshair. */
 export function actAtCrosshair(background: boolean): void {
   const at = crosshair.value;
-  if (!at) return;
+  if (!at) return guest.value?.tap();
   const [x, y] = at;
-  if (search.value) {
+  if (guest.value) guest.value.addPoint([x, y], background ? 0 : 1);
+  else if (search.value) {
     const mask = foundAt(x, y);
     if (mask) keepOne(mask);
   } else if (tool.value === "select") pick(itemAt(x, y), background);
@@ -40,6 +42,12 @@ export function Canvas() {
     });
     observer.observe(canvas.parentElement!);
     const stopPointers = listenToPointers(canvas, space);
+    const stopGuest = effect(() => {
+      if (!guest.value) return;
+      brushAt.value = null;
+      crosshair.value = null;
+      untracked(recall);
+    });
     // A picture that is chosen is uploaded; once its size is known the view is set.
     let before: string | undefined;
     let sized = "";
@@ -67,6 +75,7 @@ export function Canvas() {
       observer.disconnect();
       stopPointers();
       stopPicture();
+      stopGuest();
     };
   }, []);
 
@@ -99,6 +108,15 @@ export function Canvas() {
     };
   }, []);
 
+  // Whoever comes to a video by keys gets the crosshair at once; the arrows go from frame to frame without it.
+  const onFocus = () => {
+    const shown = guest.value && size();
+    if (shown && document.documentElement.dataset.input === "keys") {
+      crosshair.value = [Math.floor(shown.width / 2), Math.floor(shown.height / 2)];
+    }
+  };
+  const onBlur = () => guest.value && (crosshair.value = null);
+
   const name = current.value?.name;
   return (
     <canvas
@@ -107,10 +125,14 @@ export function Canvas() {
       data-testid="canvas"
       tabIndex={0}
       role="application"
+      onFocus={onFocus}
+      onBlur={onBlur}
       aria-label={
-        name
-          ? `Picture ${name}. Arrow keys move a crosshair, Shift makes larger steps, Space adds a point, Shift and Space a background point.`
-          : "No picture is open."
+        guest.value
+          ? guest.value.label
+          : name
+            ? `Picture ${name}. Arrow keys move a crosshair, Shift makes larger steps, Space adds a point, Shift and Space a background point.`
+            : "No picture is open."
       }
     />
   );

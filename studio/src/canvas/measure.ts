@@ -5,6 +5,9 @@ import { hover, timing } from "./scene";
 import { pendingMask } from "../masks/pending";
 import { areaOf, spansOf } from "../masks/rle";
 
+/** What other parts add to `state()`. */
+export const more: Record<string, () => unknown> = {};
+
 const KEPT = 240;
 const durations: number[] = [];
 const ends: number[] = [];
@@ -42,6 +45,7 @@ function snapshot() {
     hover: hover.value && { at: hover.value.at, kind: hover.value.kind, area: hover.value.masks[0]?.area, score: hover.value.masks[0]?.score },
     tool: tool.value,
     view: view.value,
+    ...Object.fromEntries(Object.entries(more).map(([name, read]) => [name, read()])),
   };
 }
 

@@ -5,9 +5,10 @@ import { beginStroke, cancelStroke, endStroke, moveStroke } from "../tools/brush
 import { foundAt, keepOne, search } from "../tools/everything";
 import { hoverAt, leave } from "../tools/hover";
 import { itemAt, pick } from "../tools/objects";
+import { guest } from "./guest";
 import { addPoint, addsToBase, removePoint, reopen, setBox } from "../tools/prompt";
 import { brushAt, crosshair, dragBox, foundHovered, stroke } from "./scene";
-import { pan, pixelAt, toPicture, zoomBy } from "./view";
+import { pan, pixelAt, size, toPicture, zoomBy } from "./view";
 
 /** CSS pixels that the pointer may move in a click. */
 const SLACK = 5;
@@ -34,7 +35,7 @@ export function listenToPointers(canvas: HTMLCanvasElement, space: { down: boole
   const isBackground = (event: PointerEvent) => event.altKey || event.shiftKey || event.button === 2;
 
   const boxTo = (from: { x: number; y: number }, x: number, y: number): Box | null => {
-    const info = current.value?.info.value;
+    const info = size();
     if (!info) return null;
     const [ax, ay] = toPicture(from.x, from.y);
     const [bx, by] = toPicture(x, y);
@@ -51,7 +52,7 @@ export function listenToPointers(canvas: HTMLCanvasElement, space: { down: boole
   };
 
   const onDown = (event: PointerEvent) => {
-    if (!current.value) return;
+    if (!current.value && !guest.value) return;
     canvas.focus({ preventScroll: true });
     crosshair.value = null;
     const [x, y] = place(event);
@@ -74,7 +75,7 @@ export function listenToPointers(canvas: HTMLCanvasElement, space: { down: boole
     }
     if (event.button !== 0 && event.button !== 2) return;
     const touch = event.pointerType === "touch";
-    if ((tool.value === "brush" || tool.value === "eraser") && !search.value) {
+    if (!guest.value && (tool.value === "brush" || tool.value === "eraser") && !search.value) {
       if (beginStroke(x, y, (tool.value === "eraser") !== isBackground(event))) gesture = { kind: "brush" };
       return;
     }
@@ -99,7 +100,7 @@ export function listenToPointers(canvas: HTMLCanvasElement, space: { down: boole
       return;
     }
     if (gesture?.kind === "press" && Math.hypot(x - gesture.x, y - gesture.y) > (gesture.touch ? 2 * SLACK : SLACK)) {
-      if (search.value || tool.value === "select") gesture = { kind: "pan", x, y };
+      if (!guest.value && (search.value || tool.value === "select")) gesture = { kind: "pan", x, y };
       else {
         leave();
         gesture = { kind: "box", x: gesture.x, y: gesture.y, background: gesture.background };
@@ -114,6 +115,10 @@ export function listenToPointers(canvas: HTMLCanvasElement, space: { down: boole
 
   const hovering = (event: PointerEvent, x: number, y: number, pixel: [number, number] | null) => {
     if (event.pointerType === "touch") return;
+    if (guest.value) {
+      canvas.style.cursor = space.down ? "grab" : !pixel ? "default" : pointUnder(x, y) >= 0 ? "pointer" : "crosshair";
+      return;
+    }
     const brushing = tool.value === "brush" || tool.value === "eraser";
     brushAt.value = brushing ? [x, y] : null;
     canvas.style.cursor = cursor(pixel, x, y);
@@ -165,11 +170,19 @@ export function listenToPointers(canvas: HTMLCanvasElement, space: { down: boole
     if (ended?.kind === "box") {
       const box = dragBox.value;
       dragBox.value = null;
-      if (box) setBox([...box], ended.background);
+      if (box && guest.value) guest.value.setBox([...box]);
+      else if (box) setBox([...box], ended.background);
       return;
     }
     if (ended?.kind !== "press") return;
     const pixel = pixelAt(ended.x, ended.y);
+    const held = ended.touch && event.timeStamp - ended.time > HOLD;
+    if (guest.value) {
+      const known = pointUnder(x, y);
+      if (known >= 0) guest.value.removePoint(known);
+      else if (pixel) guest.value.addPoint(pixel, ended.background || held ? 0 : 1);
+      return;
+    }
     if (search.value) {
       const mask = pixel && foundAt(...pixel);
       if (mask && search.value.state === "done") keepOne(mask);
@@ -178,7 +191,6 @@ export function listenToPointers(canvas: HTMLCanvasElement, space: { down: boole
     if (tool.value === "select") return pick(pixel && itemAt(...pixel), event.shiftKey || event.ctrlKey || event.metaKey);
     const point = pointUnder(x, y);
     if (point >= 0) return removePoint(point);
-    const held = ended.touch && event.timeStamp - ended.time > HOLD;
     if (pixel && (tool.value === "point" || pending.value)) addPoint(pixel, ended.background || held ? 0 : 1, event.timeStamp);
   };
 
@@ -210,7 +222,7 @@ export function listenToPointers(canvas: HTMLCanvasElement, space: { down: boole
   };
 
   const onDouble = (event: MouseEvent) => {
-    if (tool.value !== "select" || search.value) return;
+    if (tool.value !== "select" || search.value || guest.value) return;
     const pixel = pixelAt(...place(event));
     const item = pixel && itemAt(...pixel);
     if (item) {
@@ -243,7 +255,8 @@ export function listenToPointers(canvas: HTMLCanvasElement, space: { down: boole
 /** The number of the prompt's point under a place of the canvas, or -1. */
 function pointUnder(x: number, y: number): number {
   const made = pending.value;
-  if (!made || addsToBase(made)) return -1;
+  if (!guest.value && (!made || addsToBase(made))) return -1;
   const { scale, x: left, y: top } = view.value;
-  return made.prompt.points.findIndex(([px, py]) => Math.hypot((px + 0.5) * scale + left - x, (py + 0.5) * scale + top - y) < 7);
+  const points = guest.value?.points() ?? made!.prompt.points;
+  return points.findIndex(([px, py]) => Math.hypot((px + 0.5) * scale + left - x, (py + 0.5) * scale + top - y) < 7);
 }

@@ -10,6 +10,7 @@ import { MaskLayer } from "./layer";
 import { frameDone } from "./measure";
 import { drawBox, drawBrush, drawCrosshair, drawPrompt, strokeDashed, strokeLine, strokeOutline, type Frame } from "./overlays";
 import { arrived, levelFor, pixelsOf } from "./pictures";
+import { guest } from "./guest";
 import { brushAt, crosshair, dragBox, found, foundHovered, hover, stroke, timing, type Hover } from "./scene";
 import { displayScale, outline, sprite } from "./sprites";
 import { SQUARES, viewport } from "./view";
@@ -46,6 +47,7 @@ export class Renderer {
       effect(() => {
         for (const one of [...watched, ...momentary]) one.value;
         current.value?.info.value;
+        guest.value?.watch();
         this.request();
       }),
     ];
@@ -95,11 +97,17 @@ export class Renderer {
     context.globalAlpha = 1;
     context.fillStyle = this.colors.back;
     context.fillRect(0, 0, w, h);
+    const frame: Frame = { context, ratio, view: view.value };
+    const zoom = view.value.scale * ratio;
+    if (guest.value) {
+      guest.value.draw(frame, zoom);
+      if (dragBox.value) drawBox(frame, dragBox.value, "#fff");
+      if (crosshair.value) drawCrosshair(frame, crosshair.value);
+      return;
+    }
     const picture = current.value;
     const info = picture?.info.value;
     if (!picture || !info) return;
-    const frame: Frame = { context, ratio, view: view.value };
-    const zoom = view.value.scale * ratio;
     this.drawPicture(frame, picture, info.width, info.height);
     this.drawLayers(frame, info.width, info.height);
     this.drawHover(frame, zoom, time);
@@ -249,7 +257,7 @@ export class Renderer {
 }
 
 /** Draws the part of an image that is on the canvas. `sx`, `sy`: its pixels for one of the picture. */
-function drawVisible(
+export function drawVisible(
   context: CanvasRenderingContext2D,
   image: CanvasImageSource & { width: number; height: number },
   sx: number,

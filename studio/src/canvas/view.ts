@@ -1,6 +1,7 @@
 /** Zoom and pan: screen = picture * scale + (x, y), in CSS pixels of the canvas. */
 import { batch, signal } from "@preact/signals";
 import { current, view } from "../state";
+import { guest } from "./guest";
 
 export const LARGEST = 64;
 /** From this zoom on the picture's pixels are shown as squares. */
@@ -14,9 +15,14 @@ const remembered = new Map<string, { scale: number; x: number; y: number; fitted
 /** True while the view follows the window: until the person zooms or pans. */
 let fitted = true;
 
-function size(): { width: number; height: number } | null {
-  const info = current.value?.info.value;
+/** Width and height of what is shown, in its pixels; null where nothing is. */
+export function size(): { width: number; height: number } | null {
+  const info = guest.value ?? current.value?.info.value;
   return info ? { width: info.width, height: info.height } : null;
+}
+
+function key(): string | undefined {
+  return guest.value?.key ?? current.value?.key;
 }
 
 function fitScale(width: number, height: number): number {
@@ -63,7 +69,8 @@ function place(scale: number, x: number, y: number): void {
     y = Math.min(viewport.value.height - rest, Math.max(rest - picture.height * scale, y));
   }
   view.value = { scale, x, y };
-  if (current.value) remembered.set(current.value.key, { scale, x, y, fitted });
+  const of = key();
+  if (of) remembered.set(of, { scale, x, y, fitted });
 }
 
 /** After the window changed its size: fits again, or keeps the middle where it was. */
@@ -78,7 +85,7 @@ export function resized(width: number, height: number, ratio: number): void {
 
 /** After another picture was chosen: as it was left, or fitted. */
 export function recall(): void {
-  const known = current.value && remembered.get(current.value.key);
+  const known = remembered.get(key() ?? "");
   if (!known || known.fitted) return fit();
   fitted = false;
   view.value = { scale: known.scale, x: known.x, y: known.y };

@@ -6,7 +6,7 @@ import { Modal } from "./modal";
 const wanted = signal("");
 
 /** The parts of a picture's work first, then what is around it; groups that are not named here come in between. */
-const LAST = ["Background", "Files", "Pictures", "Project", "View", "Keyboard pointing", "Help"];
+const LAST = ["Background", "Files", "Pictures", "Project", "Video", "View", "Keyboard pointing", "Help"];
 const rank = (group: string) => LAST.indexOf(group) + 1;
 
 export function CheatSheet() {

@@ -4,7 +4,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { Close } from "../ui/icons";
 
-export type DialogName = "cheat-sheet" | "settings" | "about" | "export" | "conflict" | "report" | "new-project";
+export type DialogName = "cheat-sheet" | "settings" | "about" | "export" | "conflict" | "report" | "new-project" | "video-export";
 /** The dialog that is open. */
 export const opened = signal<DialogName | null>(null);
 

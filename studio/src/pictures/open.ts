@@ -7,6 +7,9 @@ import { forgetStored } from "./store";
 
 const ENDINGS = /\.(jpe?g|jfif|png|webp|gif|bmp|tiff?|avif|hei[cf]|ppm|pgm|pbm|pnm|tga|ico|jp2|j2k|jxl|psd|qoi|dds)$/i;
 
+/** What file choosers offer as videos. */
+export const VIDEOS = "video/*,.mkv,.mov,.avi,.webm,.mp4,.m4v,.ts,.mts";
+
 /** Whether a file may be a picture, by its type or its name. The server has the last word. */
 export function mayBePicture(file: File): boolean {
   return file.type.startsWith("image/") ? file.type !== "image/svg+xml" : ENDINGS.test(file.name);
@@ -67,7 +70,7 @@ export function pickFiles(folder = false): void {
   input.type = "file";
   input.multiple = true;
   if (folder) input.webkitdirectory = true;
-  else input.accept = "image/*,.heic,.heif,.tif,.tiff,.avif,.jp2,.psd";
+  else input.accept = `image/*,.heic,.heif,.tif,.tiff,.avif,.jp2,.psd,${VIDEOS}`;
   // Some browsers forget a field that is not in the page while its dialog is open.
   input.hidden = true;
   document.body.append(input);

@@ -1,9 +1,11 @@
 /** Top bar, tool bar and status bar of the core. */
 import { brushSize, current, doc, model, models, notice, pending, pictures, pointerAt, tool, view, type ToolName } from "../state";
 import { live } from "../api";
+import { filming } from "../slots";
 import { search } from "../tools/everything";
 import { theme } from "../theme";
-import { zoomTo } from "../canvas/view";
+import { guest } from "../canvas/guest";
+import { size, zoomTo } from "../canvas/view";
 import { CommandButton } from "./controls";
 import * as Icons from "./icons";
 
@@ -21,7 +23,7 @@ export function OpenButtons() {
 export function History() {
   return (
     <span class="row" style={{ gap: "2px" }}>
-      <CommandButton id="edit.undo" icon={Icons.Undo} testid="undo" />
+      <CommandButton id={filming.value ? "video.undo" : "edit.undo"} icon={Icons.Undo} testid="undo" />
       <CommandButton id="edit.redo" icon={Icons.Redo} testid="redo" />
     </span>
   );
@@ -44,7 +46,7 @@ export function Name() {
 
 export function ModelChoice() {
   const segmenters = models.value?.models.filter((one) => one.tasks.includes("segment")) ?? [];
-  if (segmenters.length < 2) return null;
+  if (segmenters.length < 2 || filming.value) return null;
   return (
     <select
       class="field wide-only"
@@ -79,19 +81,23 @@ const TOOLS: [ToolName, typeof Icons.Select][] = [
 export function Tools() {
   return (
     <>
-      {TOOLS.map(([name, icon]) => (
-        <CommandButton key={name} id={`tool.${name}`} icon={icon} pressed={tool.value === name} />
-      ))}
-      <hr />
-      <CommandButton id="everything.find" icon={Icons.Everything} pressed={search.value !== null} testid="everything" />
-      <hr />
+      {!filming.value && (
+        <>
+          {TOOLS.map(([name, icon]) => (
+            <CommandButton key={name} id={`tool.${name}`} icon={icon} pressed={tool.value === name} />
+          ))}
+          <hr />
+          <CommandButton id="everything.find" icon={Icons.Everything} pressed={search.value !== null} testid="everything" />
+          <hr />
+        </>
+      )}
       <CommandButton id="view.fit" icon={Icons.Fit} />
     </>
   );
 }
 
 export function BrushSize() {
-  if (tool.value !== "brush" && tool.value !== "eraser") return null;
+  if (filming.value || (tool.value !== "brush" && tool.value !== "eraser")) return null;
   return (
     <label class="brush-size live">
       <span class="hidden-text">Size of the brush</span>
@@ -113,6 +119,7 @@ export function BrushSize() {
 
 /** What the pointer does now, in one line. */
 function advice(): string {
+  if (guest.value) return "Click an object or drag a box; Alt-click takes away";
   if (!current.value) return "";
   if (search.value?.state === "done") return "Click keeps one mask, Keep all of them";
   const made = pending.value;
@@ -141,7 +148,7 @@ export function StatusLeft() {
 
 export function StatusRight() {
   const at = pointerAt.value;
-  if (!current.value) return null;
+  if (!size()) return null;
   const percent = Math.round(view.value.scale * (window.devicePixelRatio || 1) * 100);
   return (
     <>
@@ -151,7 +158,7 @@ export function StatusRight() {
           {at[0]}, {at[1]}
         </span>
       )}
-      {pictures.value.length > 1 && (
+      {current.value && pictures.value.length > 1 && (
         <span class="numbers">
           {pictures.value.indexOf(current.value) + 1} / {pictures.value.length}
         </span>
@@ -166,7 +173,7 @@ export function StatusRight() {
       >
         {percent} %
       </button>
-      <span class="hidden-text">{doc.value.items.length} objects</span>
+      {current.value && <span class="hidden-text">{doc.value.items.length} objects</span>}
     </>
   );
 }

@@ -6,6 +6,7 @@ import { openFiles } from "../pictures/open";
 import { renew } from "../pictures/upload";
 import { hint } from "../commands";
 import { pickFiles } from "../pictures/open";
+import { filming } from "../slots";
 import { Folder, Open } from "./icons";
 
 async function openSample(name: string): Promise<void> {
@@ -18,6 +19,7 @@ async function openSample(name: string): Promise<void> {
 }
 
 export function Empty() {
+  if (filming.value) return null;
   const samples = models.value?.samples ?? [];
   return (
     <div class="invitation live" data-testid="empty">

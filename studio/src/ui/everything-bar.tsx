@@ -1,6 +1,7 @@
 /** What floats below the picture while everything is looked for, and after. */
 import { hint } from "../commands";
 import { leastScore, leastShare, cancelSearch, discardFound, keepFound, passing, search } from "../tools/everything";
+import { filming } from "../slots";
 import { Check, Close } from "./icons";
 
 /** The size slider runs over powers of ten: from one pixel of ten thousand to a fifth of the picture. */
@@ -9,7 +10,7 @@ const fromShare = (share: number) => (share <= 0 ? 0 : ((Math.log10(share) + 4) 
 
 export function EverythingBar() {
   const now = search.value;
-  if (!now) return null;
+  if (!now || filming.value) return null;
   if (now.state === "running") {
     return (
       <div class="bar live" role="group" aria-label="Finding everything" data-testid="everything-bar">

@@ -4,6 +4,7 @@ import { current, pictures, show, type Picture } from "../state";
 import { api } from "../api";
 import { closeByHand } from "../pictures/open";
 import { withPicture } from "../pictures/upload";
+import { filming } from "../slots";
 import { Close } from "./icons";
 
 const SIDE = 112;
@@ -75,7 +76,7 @@ function Frame({ picture, index, count }: { picture: Picture; index: number; cou
 
 export function Strip() {
   const all = pictures.value;
-  if (all.length < 2) return null;
+  if (all.length < 2 || filming.value) return null;
   return (
     <div class="strip" role="group" aria-label="Open pictures" data-testid="strip">
       {all.map((picture, index) => (

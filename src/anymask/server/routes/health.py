@@ -11,6 +11,7 @@ from anymask.server.errors import Unauthorised
 from anymask.server.guard import COOKIE, is_key, is_signed_in
 from anymask.server.routes.samples import sample_files
 from anymask.server.schemas import Key
+from anymask.server.videos import has_video
 
 router = APIRouter()
 
@@ -47,6 +48,7 @@ async def models(request: Request) -> JSONResponse:
             "limits": {"upload_bytes": settings.max_upload, "pixels": settings.max_pixels},
             "urls": settings.fetch_urls,
             "projects": settings.projects is not None,
+            "videos": has_video(),
             "samples": list(sample_files()),
             "version": __version__,
         }

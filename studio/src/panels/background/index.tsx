@@ -4,6 +4,7 @@ import { register } from "../../commands";
 import { addPanel, fill, openPanel } from "../../slots";
 import { current, doc, fail, select, selectedItems, type Picture } from "../../state";
 import { Download } from "../../ui/icons";
+import { Terms, terms } from "../../ui/terms";
 import { Copy } from "../../dialogs/icons";
 import { Choice, Slide, Switch } from "../../dialogs/controls";
 import "../../dialogs/controls.css";
@@ -88,7 +89,7 @@ function Subjects() {
               {s.matteModels.value.map((one) => (
                 <option key={one.name} value={one.name}>
                   {one.name}
-                  {one.commercial ? "" : " (non-commercial)"}
+                  {terms(one) && ` (${terms(one)})`}
                 </option>
               ))}
             </select>
@@ -96,7 +97,7 @@ function Subjects() {
           {model && (
             <p class="muted small">
               {model.description}. Licence: {model.licence}
-              {!model.commercial && <span class="tag warn">non-commercial</span>}
+              <Terms model={model} />
             </p>
           )}
         </>

@@ -6,7 +6,7 @@ import { Choice } from "../../dialogs/controls";
 import { Modal, opened } from "../../dialogs/modal";
 import { pendingMask } from "../../masks/pending";
 import { withPicture } from "../../pictures/upload";
-import { fill } from "../../slots";
+import { fill, filming } from "../../slots";
 import { current, doc, fail, pending, say, selectedItems } from "../../state";
 import { CommandButton } from "../../ui/controls";
 import { Download } from "../../ui/icons";
@@ -109,7 +109,7 @@ function ExportDialog() {
 
 export function installPictureExport(): void {
   fill("floating", "export", ExportDialog, 80);
-  fill("top-right", "export", () => <CommandButton id="exchange.export" icon={Download} text="Export" class="quiet" />, 20);
+  fill("top-right", "export", () => <CommandButton id={filming.value ? "video.export" : "exchange.export"} icon={Download} text="Export" class="quiet" />, 20);
   register({
     id: "exchange.export",
     title: "Export the objects of this picture",

@@ -1,5 +1,6 @@
 /** The bar below the canvas while an item of a project is open: where one is, what is saved, what to do next. */
 import { hint, isEnabled, run } from "../../commands";
+import { filming } from "../../slots";
 import { CommandButton } from "../../ui/controls";
 import { Check, Trash } from "../../ui/icons";
 import { Back, Cloud, CloudOff, Next, NextUndone, Previous, Warning } from "../../dialogs/icons";
@@ -11,7 +12,7 @@ import { elsewhere, items, openItem, status, STATUS_WORDS, unconfirmed } from ".
 
 export function ItemBar() {
   const item = openItem.value;
-  if (!item) return null;
+  if (!item || filming.value) return null;
   const at = items.value.findIndex((one) => one.name === item.name);
   return (
     <div class="item-bar" role="group" aria-label="Item of the project">

@@ -2,7 +2,7 @@
 import { effect } from "@preact/signals";
 import { register } from "../../commands";
 import { fileHandlers, mayBePicture } from "../../pictures/open";
-import { addPanel, fill, openPanel } from "../../slots";
+import { addPanel, fill, filming, openPanel } from "../../slots";
 import { current, models, selectedItems } from "../../state";
 import { importFile, isArchive, ReportDialog } from "../exchange/project";
 import { add } from "./adding";
@@ -16,7 +16,7 @@ import { isUnconfirmed } from "./records";
 import { go, isUndone, items, neighbour, nextUndone, openItem, project, setStatus, status, unconfirmed, watchItems } from "./store";
 
 const working = () => openItem.value !== null && current.value === openItem.value.picture;
-const some = () => items.value.length > 0;
+const some = () => !filming.value && items.value.length > 0;
 
 function Floating() {
   return (
