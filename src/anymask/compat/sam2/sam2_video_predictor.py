@@ -328,7 +328,7 @@ class SAM2VideoPredictor(SAM2Base):
 
     def _masks(self, state: InferenceState, index: int) -> torch.Tensor:
         """What is known of all objects on a frame, float32 `[N, 1, H, W]`."""
-        side = self.spec.mask_side
+        side = self.follower.spec.mask_side
         nothing = np.full((side, side), NOT_THERE, np.float32)
         found = [one.logits(index) for one in state.objects.values()]
         logits = np.stack([nothing if one is None else one for one in found]) if found else np.zeros((0, side, side))
@@ -351,9 +351,7 @@ def _prompt(points: Any, labels: Any, box: Any) -> tuple[np.ndarray, np.ndarray]
     except (TypeError, ValueError):
         raise PromptError("Points are [K, 2] numbers, labels [K], and a box is [4].") from None
     if len(coords) != len(kinds) or not len(kinds) or not np.isfinite(coords).all():
-        raise PromptError(
-            f"There must be as many labels as points, and finite ones; not {len(kinds)} of {len(coords)}."
-        )
+        raise PromptError(f"There must be as many labels as points, and numbers: {len(coords)} and {len(kinds)}.")
     return coords, kinds
 
 
