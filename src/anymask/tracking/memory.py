@@ -188,7 +188,7 @@ class MemoryFollower:
         scores = found.scores[row]
         best = 1 + int(scores[1:].argmax()) if points < AMBIGUOUS and len(scores) > 1 else 0
         return Found(
-            np.ascontiguousarray(found.logits[row, best], np.float32),
+            found.logits[row, best].astype(np.float32),  # a copy, so that the others can go
             seen.placement,
             float(scores[best]),
             float(1 / (1 + np.exp(-np.clip(found.presence[row], -50, 50)))),
