@@ -89,7 +89,8 @@ class InferenceState:
         self.frames, self.num_frames = frames, frames.count
         self.video_height, self.video_width = first.shape[:2]
         spec = follower.spec
-        self.placement = Placement.stretch(*first.shape[:2], spec.input.side, enlarge=spec.enlarge)
+        size = self.video_height, self.video_width, spec.input.side
+        self.placement = Placement.stretch(*size, enlarge=spec.enlarge)
         self.offload_video_to_cpu, self.offload_state_to_cpu = offload
         self.objects: dict[Hashable, FollowedObject] = {}
         self._device = device
