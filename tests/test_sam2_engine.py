@@ -69,7 +69,7 @@ def test_the_graphs_of_a_video_compute_what_pytorch_does(improved: bool, tmp_pat
             [noise(4, 64, 64), torch.tensor([[1.0], [-1], [1], [-1]]), torch.tensor([[1.0], [0], [0], [1]])],
         ),
     ]
-    for frames, pointers in ((1, 1), (2, 3), (7, 9)):
+    for frames, pointers in ((1, 1), (2, 3), (7, 9), (2, 0)):
         shared = [coarse, torch.arange(frames)[None], torch.linspace(0, 1, pointers)[None]]
         cases.append(("condition", shared, [noise(2, frames, 64, 16, 16), noise(2, pointers, 256)]))
     for name, shared, each in cases:

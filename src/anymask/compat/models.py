@@ -34,8 +34,11 @@ class LazyModel:
     def segmenter(self) -> Segmenter:
         """The model as anymask has it; the first use loads it. Raises as `Segmenter` does."""
         if self._segmenter is None:
-            self._segmenter = Segmenter(self.spec.name, self._device, self._precision, self._checkpoint)
+            self._segmenter = self._load()
         return self._segmenter
+
+    def _load(self) -> Segmenter:
+        return Segmenter(self.spec.name, self._device, self._precision, self._checkpoint)
 
     @property
     def device(self) -> torch.device:

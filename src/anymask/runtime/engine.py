@@ -72,7 +72,7 @@ class VideoEngine(SegmentEngine, Protocol):
         self, features: Features, rows: np.ndarray, times: np.ndarray, maps: np.ndarray, pointers: np.ndarray
     ) -> Features:
         """A frame in the light of memory: rows int [F] and times [P] as `anymask.recall` gives them, maps float32
-        [B, F, c, M, M], pointers float32 [B, P, C]; both at least one."""
+        [B, F, c, M, M], at least one, and pointers float32 [B, P, C]."""
         ...
 
     def answer(

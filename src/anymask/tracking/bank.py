@@ -99,11 +99,14 @@ class Bank:
         maps = [(row, kept.map) for frame, row in found.maps if (kept := self.of(frame)) and kept.map is not None]
         pointers = [(t, kept.pointer) for frame, t in found.pointers if (kept := self.of(frame))]
         known = [(time, pointer) for time, pointer in pointers if pointer is not None]
+        width = next((len(one.pointer) for one in self.told.values() if one.pointer is not None), 0)
         return Recollection(
             tuple(row for row, _ in maps),
             tuple(time for time, _ in known),
             np.stack([widened(one) for _, one in maps]),
-            np.stack([pointer for _, pointer in known]),
+            np.array([pointer for _, pointer in known], np.float32).reshape(
+                -1, width
+            ),  # none, if all prompts are ahead
         )
 
     def arrays(self) -> dict[str, np.ndarray]:

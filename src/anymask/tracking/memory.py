@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
@@ -78,28 +78,54 @@ class MemoryFollower:
     def answer(self, seen: Seen, prompt: Prompt | np.ndarray, memory: Bank, before: Answer | None) -> Answer:
         """A mask is believed as it is; else the network's answer, which corrects an earlier one."""
         if isinstance(prompt, np.ndarray):
-            side = self.spec.input.side
-            shares = Image.fromarray(prompt.astype(np.float32)).resize((side, side), Image.Resampling.BILINEAR)
-            found = self.engine.adopt(seen.features, np.asarray(shares)[None] >= 0.5)
-            return self._found(seen, found, 0, 0, mask=rle.encode(prompt))
+            return replace(self.given(seen, prompt), mask=rle.encode(prompt))
         kept = memory.of(seen.index)
-        backward = False
+        backward = None
         if memory.told and (before is not None if kept is None else kept.passed):
             backward = self._way(seen.index, memory, kept)
-            one = memory.recollect(seen.index, seen.count, backward)
-            rows, times = np.array(one.rows), np.array(one.times)
-            lit = self.engine.condition(seen.features, rows, times, one.maps[None], one.pointers[None])
-        else:
-            lit = self.engine.alone(seen.features)
         earlier = None
         if before is not None:
             exact = None if kept is None else kept.logits  # the session packs what it keeps
-            earlier = (before.logits if exact is None else exact)[None]
+            earlier = before.logits if exact is None else exact
         corners = np.zeros((0, 2)) if prompt.box is None else prompt.box.reshape(2, 2)
-        coords = seen.placement.to_input(np.concatenate([corners, prompt.points]))[None]
-        labels = np.concatenate([[BOX_START, BOX_END][: len(corners)], prompt.labels])[None]
-        found = self.engine.answer(lit, coords, labels, earlier)
-        return self._found(seen, found, 0, labels.shape[1], backward)
+        labels = np.concatenate([[BOX_START, BOX_END][: len(corners)], prompt.labels])
+        return self.asked(seen, np.concatenate([corners, prompt.points]), labels, memory, backward, earlier)
+
+    def given(self, seen: Seen, mask: np.ndarray) -> Found:
+        """What is known of an object whose mask on a frame is given, bool `[H, W]` of any size."""
+        side = self.spec.input.side
+        shares = Image.fromarray(mask.astype(np.float32)).resize((side, side), Image.Resampling.BILINEAR)
+        return self._found(seen, self.engine.adopt(seen.features, np.asarray(shares)[None] >= 0.5), 0, 0)
+
+    def asked(
+        self,
+        seen: Seen,
+        points: np.ndarray,
+        labels: np.ndarray,
+        memory: Bank,
+        backward: bool | None,
+        earlier: np.ndarray | None,
+    ) -> Found:
+        """The network's answer to a prompt.
+
+        Args:
+            seen: the frame.
+            points: `[K, 2]`, x and y in pixels of the frame; a box's corners come first.
+            labels: `[K]`, 1 on the object, 0 off it, 2 and 3 the corners.
+            memory: what is known of the object.
+            backward: how the frame was reached, and so which frames of its memory it is seen in the light of: from
+                earlier frames (False) or from later ones (True). None: the frame is seen by itself.
+            earlier: logits float32 `[h, w]` that the prompt corrects.
+        """
+        if backward is None:
+            lit = self.engine.alone(seen.features)
+        else:
+            one = memory.recollect(seen.index, seen.count, backward)
+            rows, times = np.array(one.rows), np.array(one.times)
+            lit = self.engine.condition(seen.features, rows, times, one.maps[None], one.pointers[None])
+        coords = seen.placement.to_input(points)[None]
+        found = self.engine.answer(lit, coords, labels[None], None if earlier is None else earlier[None])
+        return self._found(seen, found, 0, len(labels), bool(backward))
 
     def follow(self, seen: Seen, memories: Sequence[Bank], reverse: bool) -> list[Answer]:
         """Objects that remember alike many frames and pointers, equally long ago, are asked together."""
@@ -157,18 +183,16 @@ class MemoryFollower:
             return True
         return kept is not None and kept.backward and max(memory.told) >= index
 
-    def _found(
-        self, seen: Seen, found: Answered, row: int, points: int, backward: bool = False, mask: rle.RLE | None = None
-    ) -> Found:
+    def _found(self, seen: Seen, found: Answered, row: int, points: int, backward: bool = False) -> Found:
         """Of an object's masks the single one, or the best of the candidates."""
         scores = found.scores[row]
         best = 1 + int(scores[1:].argmax()) if points < AMBIGUOUS and len(scores) > 1 else 0
         return Found(
-            np.ascontiguousarray(found.logits[row, best], np.float32),
+            found.logits[row, best].astype(np.float32),  # a copy, so that the others can go
             seen.placement,
             float(scores[best]),
             float(1 / (1 + np.exp(-np.clip(found.presence[row], -50, 50)))),
-            mask,
+            None,
             found.pointers[row, best].copy(),
             backward,
         )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 from PIL import Image
 
-from anymask.compat.sam2.build_sam import SAM2Base, build_sam2_hf
+from anymask.compat.sam2.cleaning import small_parts
+from anymask.compat.sam2.modeling.sam2_base import SAM2Base
 from anymask.compat.tensors import to_tensor
 from anymask.errors import ImageError, PromptError
 from anymask.runtime.engine import BOX_END, BOX_START
@@ -57,6 +57,8 @@ class SAM2ImagePredictor:
     def from_pretrained(cls, model_id: str, **options: Any) -> SAM2ImagePredictor:
         """A predictor by the model's repository, `facebook/sam2.1-hiera-large`; the options are `build_sam2`'s and the
         predictor's. Raises as `build_sam2_hf` does."""
+        from anymask.compat.sam2.build_sam import build_sam2_hf
+
         own = {
             name: options.pop(name)
             for name in ("mask_threshold", "max_hole_area", "max_sprinkle_area")
@@ -77,7 +79,7 @@ class SAM2ImagePredictor:
     def set_image(self, image: np.ndarray | Image.Image) -> None:
         """Encode a picture, uint8 `[H, W, 3]` RGB or of Pillow. Raises ImageError for anything else."""
         self.reset_predictor()
-        self._images = [self._encoded(image)]
+        self._images = [encode(self.model, image)]
 
     def set_image_batch(self, image_list: Sequence[np.ndarray]) -> None:
         """Encode several pictures, each uint8 `[H, W, 3]` RGB.
@@ -88,7 +90,7 @@ class SAM2ImagePredictor:
         """
         self.reset_predictor()
         assert isinstance(image_list, list), "set_image_batch takes a list of pictures."
-        self._images = [self._encoded(image) for image in image_list]
+        self._images = [encode(self.model, image) for image in image_list]
         self._is_batch = True
 
     def predict(
@@ -160,14 +162,6 @@ class SAM2ImagePredictor:
             raise RuntimeError(NOT_SET)
         return to_tensor(np.concatenate([image.features[0] for image in self._images]), self.device)
 
-    def _encoded(self, image: Any) -> EncodedImage:
-        if isinstance(image, Image.Image):
-            image = np.asarray(image.convert("RGB"))
-        if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.shape[2:] != (3,) or not image.size:
-            what = f"{image.dtype} {list(image.shape)}" if isinstance(image, np.ndarray) else type(image).__name__
-            raise ImageError(f"The picture must be a uint8 array [H, W, 3] or one of Pillow's, not {what}.")
-        return self.model.segmenter.encode(image)
-
     def _answer(
         self, image: EncodedImage, prompts: tuple[Any, ...], multimask: bool, as_logits: bool, pixels: bool
     ) -> Answer:
@@ -189,21 +183,22 @@ class SAM2ImagePredictor:
     def _cleaned(self, logits: np.ndarray) -> np.ndarray:
         """Low-resolution logits `[N, h, w]` without small holes and sprinkles."""
         if self.max_hole_area > 0:
-            holes = np.stack([_small(one <= self.mask_threshold, self.max_hole_area) for one in logits])
+            holes = np.stack([small_parts(one <= self.mask_threshold, self.max_hole_area) for one in logits])
             logits = np.where(holes, np.float32(self.mask_threshold + FILLED), logits)
         if self.max_sprinkle_area > 0:
-            sprinkles = np.stack([_small(one > self.mask_threshold, self.max_sprinkle_area) for one in logits])
+            sprinkles = np.stack([small_parts(one > self.mask_threshold, self.max_sprinkle_area) for one in logits])
             logits = np.where(sprinkles, np.float32(self.mask_threshold - FILLED), logits)
         return logits
 
 
-def _small(pixels: np.ndarray, area: float) -> np.ndarray:
-    """The parts of bool `[h, w]` that have at most so many pixels, joined by sides or corners."""
-    _, labels, found, _ = cv2.connectedComponentsWithStats(pixels.astype(np.uint8), connectivity=8)
-    small = found[:, cv2.CC_STAT_AREA] <= area
-    small[0] = False  # what is not in `pixels`
-    inside: np.ndarray = small[labels]
-    return inside
+def encode(model: SAM2Base, image: Any) -> EncodedImage:
+    """A picture, uint8 `[H, W, 3]` RGB or of Pillow, encoded. Raises ImageError for anything else."""
+    if isinstance(image, Image.Image):
+        image = np.asarray(image.convert("RGB"))
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.shape[2:] != (3,) or not image.size:
+        what = f"{image.dtype} {list(image.shape)}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise ImageError(f"The picture must be a uint8 array [H, W, 3] or one of Pillow's, not {what}.")
+    return model.segmenter.encode(image)
 
 
 def _stack(prompts: tuple[Any, ...], side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from anymask import rle
+from anymask.compat.records import SEGMENTATIONS, records
 from anymask.compat.segment_anything.modeling import Sam
 from anymask.compat.segment_anything.predictor import SamPredictor, in_model_format
 from anymask.compat.segment_anything.utils.amg import build_all_layer_point_grids
 from anymask.everything import Options, PointModel, generate
-from anymask.masks import Masks
 from anymask.placement import Box
-
-SEGMENTATIONS: dict[str, Callable[[rle.RLE], Any]] = {
-    "binary_mask": rle.decode,
-    "uncompressed_rle": dict,
-    "coco_rle": rle.compress,
-}
 
 
 class SamAutomaticMaskGenerator:
@@ -94,7 +87,7 @@ class SamAutomaticMaskGenerator:
         encoded: PointModel = model.segmenter.encode(in_model_format(model, image))
         if model.mask_threshold:
             encoded = _Thresholded(encoded, model.mask_threshold)
-        return self._records(generate(encoded, self._options()))
+        return records(generate(encoded, self._options()), self.output_mode)
 
     def _options(self) -> Options:
         assert self.point_grids is not None
@@ -113,22 +106,6 @@ class SamAutomaticMaskGenerator:
             min_mask_region_area=self.min_mask_region_area,
         )
 
-    def _records(self, masks: Masks) -> list[dict[str, Any]]:
-        shaped = SEGMENTATIONS[self.output_mode]
-        boxes, crops = _sizes(masks.boxes), _sizes(masks.extra["crop_box"])
-        return [
-            {
-                "segmentation": shaped(runs),
-                "area": rle.area(runs),
-                "bbox": boxes[i],
-                "predicted_iou": masks.extra["predicted_iou"][i].item(),
-                "point_coords": [masks.extra["point_coords"][i].tolist()],
-                "stability_score": masks.extra["stability_score"][i].item(),
-                "crop_box": crops[i],
-            }
-            for i, runs in enumerate(masks.rles(compressed=False))
-        ]
-
 
 class _Thresholded:
     """A model whose masks begin at another logit than 0."""
@@ -143,9 +120,3 @@ class _Thresholded:
 
     def crop(self, box: Box) -> PointModel:
         return _Thresholded(self._model.crop(box), float(self._threshold))
-
-
-def _sizes(boxes: np.ndarray) -> list[list[int]]:
-    """x0, y0, x1, y1 to x, y, width, height, whole numbers."""
-    sizes: list[list[int]] = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1).astype(int).tolist()
-    return sizes
