@@ -101,6 +101,20 @@ def test_objects_whose_banks_are_alike_are_asked_together(opened):
     assert iou(found[9].array[1], found[1].array[1]) == 1 and not np.array_equal(found[9].array[0], found[9].array[1])
 
 
+def test_objects_prompted_on_different_frames_are_asked_together(tmp_path):
+    tracker, engine = memory_tracker(tmp_path / "weights.pt")
+    session = tracker.open(video(20))
+    session.prompt(0, 1, points=[(5, 20)])
+    session.prompt(1, 2, box=(70, 42, 92, 62))
+    found = dict(session.propagate(start=1))
+    rows, times, maps = engine.calls("condition")[-1]
+    assert rows == [6, 0, 1, 2, 3, 4, 5] and len(maps) == 2
+    (first, *others), (second, *same) = times
+    assert [round(15 * first), round(15 * second)] == [19, 18] and others == same
+    assert iou(found[19].array[0], square(19)) > 0.8
+
+
+
 def test_a_correction_is_seen_in_the_light_of_memory_and_sticks(opened):
     session, engine = opened
     session.prompt(0, 1, points=[(5, 20)])

@@ -52,6 +52,7 @@ def test_the_graphs_of_a_video_compute_what_pytorch_does(improved: bool, tmp_pat
     coarse, middle, fine = (noise(*shape) for shape in SHAPES)
     cases: list[tuple[str, list[torch.Tensor], list[torch.Tensor]]] = [
         ("alone", [coarse], []),
+        ("look", [coarse], []),
         (
             "answer",
             [middle, fine],
@@ -70,8 +71,9 @@ def test_the_graphs_of_a_video_compute_what_pytorch_does(improved: bool, tmp_pat
         ),
     ]
     for frames, pointers in ((1, 1), (2, 3), (7, 9), (2, 0)):
-        shared = [coarse, torch.arange(frames)[None], torch.linspace(0, 1, pointers)[None]]
-        cases.append(("condition", shared, [noise(2, frames, 64, 16, 16), noise(2, pointers, 256)]))
+        rows, times = torch.arange(2 * frames).view(2, -1) % 7, torch.linspace(0, 1, 2 * pointers).view(2, -1)
+        remembered = [rows, times, noise(2, frames, 64, 16, 16), noise(2, pointers, 256)]
+        cases.append(("condition", list(parts.look(coarse)), remembered))
     for name, shared, each in cases:
         found = graphs[name]([one.numpy() for one in shared], [one.numpy() for one in each])
         expected = getattr(parts, name)(*shared, *each)

@@ -20,6 +20,7 @@ from anymask.networks.sam2.mask_decoder import Features
 from anymask.networks.sam2.memory_attention import Memory, MemoryAttention
 from anymask.networks.sam2.positions import of_cells, of_times, rotate, turns
 from anymask.networks.sam2.sam2 import Sam2
+from anymask.networks.sam2.served_memory import Recalled, light, look
 from anymask.networks.sam2.video import Bank, Seen, adopt, reduce, step, video_parts
 from anymask.recall import recall
 
@@ -337,8 +338,37 @@ def test_without_times_two_point_zero_sees_pointers_of_any_age_alike(minute: tup
     network, features = minute
     generator = torch.Generator().manual_seed(5)
     maps, pointer = torch.randn(1, 1, 64, 16, 16, generator=generator), torch.randn(1, 1, 256, generator=generator)
-    condition = video_parts(network).condition
+    parts = video_parts(network)
+    seen = parts.look(features.coarse)
     now, later = (
-        condition(features.coarse, torch.tensor([[6]]), torch.tensor([[time]]), maps, pointer)[0] for time in (0.2, 0.9)
+        parts.condition(*seen, torch.tensor([[6]]), torch.tensor([[time]]), maps, pointer)[0] for time in (0.2, 0.9)
     )
     assert torch.equal(now, later) == (network.obj_ptr_tpos_proj is None)
+
+
+def test_memory_attention_arranged_anew_is_the_published_one(minute: tuple[Sam2, Features]) -> None:
+    network, features = minute
+    generator = torch.Generator().manual_seed(6)
+    memory = Memory(
+        *(torch.randn(shape, generator=generator) for shape in ((2, 3, 256, 64), (2, 8, 64), (3, 256, 64), (8, 64)))
+    )
+    expected = network.memory_attention(features.coarse, memory)
+    values = torch.cat([memory.cells.flatten(1, 2), memory.tokens], dim=1)
+    recalled = Recalled(memory.cells + memory.places, memory.tokens + memory.times, values)
+    found = light(network.memory_attention, *look(network.memory_attention, features.coarse), recalled, 16, 16)
+    assert (found - expected).abs().max() < 1e-5 * expected.std()
+
+
+def test_objects_are_seen_together_as_one_by_one(minute: tuple[Sam2, Features]) -> None:
+    network, features = minute
+    generator = torch.Generator().manual_seed(7)
+    maps, pointers = (torch.randn(shape, generator=generator) for shape in ((3, 2, 64, 16, 16), (3, 4, 256)))
+    rows, times = torch.tensor([[6, 0], [6, 3], [6, 6]]), torch.rand(3, 4, generator=generator)
+    parts = video_parts(network)
+    seen = parts.look(features.coarse)
+    (together,) = parts.condition(*seen, rows, times, maps, pointers)
+    for one in range(3):
+        row = slice(one, one + 1)
+        (alone,) = parts.condition(*seen, rows[row], times[row], maps[row], pointers[row])
+        assert (together[row] - alone).abs().max() < 1e-5 * alone.std()
+    assert (together[:1] - together[1:2]).abs().max() > 1e-2 * together.std()

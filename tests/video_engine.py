@@ -42,8 +42,8 @@ class ColourEngine:
         return (*features, None)
 
     def condition(self, features, rows, times, maps, pointers):
-        assert maps.dtype == pointers.dtype == np.float32 and maps.shape[1:] == (len(rows), 2, 4, 4)
-        assert pointers.shape[1:] == (len(times), 3) and len(maps) == len(pointers)
+        assert maps.dtype == pointers.dtype == np.float32 and maps.shape[1:] == (rows.shape[-1], 2, 4, 4)
+        assert pointers.shape[1:] == (times.shape[-1], 3) and len(maps) == len(pointers)
         self.log.append(("condition", (rows.tolist(), times.tolist(), maps.copy())))
         return (*features, pointers[:, 0])  # of the earliest prompt that is not ahead
 

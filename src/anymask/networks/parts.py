@@ -30,9 +30,11 @@ class VideoParts(NamedTuple):
     masks of S x S. The features are the encoder's; `coarse` is the first of them, 1xCxMxM, the others are `finer`.
 
     alone: coarse -> (coarse of a frame without memory,), 1xCxMxM.
-    condition: coarse, rows 1xF (int64, the temporal code of each frame: r - 1 for the frame r steps before, r = 1..6,
-        and 6 for a prompted frame, however far), times 1xP (float32, how long before each pointer was made, as a share
-        of the longest time), maps BxFxcxMxM, pointers BxPxC -> (coarse in the light of memory,), BxCxMxM.
+    look: coarse -> tuple, what of a frame in the light of memory is the same for all objects. Once per frame.
+    condition: what `look` gave, rows 1xF or BxF (int64, the temporal code of each frame: r - 1 for the frame r steps
+        before, r = 1..6, and 6 for a prompted frame, however far), times 1xP or BxP (float32, how long before each
+        pointer was made, as a share of the longest time), maps BxFxcxMxM, pointers BxPxC -> (coarse in the light of
+        memory,), BxCxMxM.
     answer: *finer, coarse that one of these two made, coords BxKx2 (float32, input pixels), labels BxK (1 foreground,
         0 background, 2 and 3 the corners of a box, -1 padding, at least one of them) -> logits Bx(1+C)xhxw, predicted
         IoU Bx(1+C), pointers Bx(1+C)xC, presence Bx1 (above 0 where the object is in the picture). Index 0 is the
@@ -44,6 +46,7 @@ class VideoParts(NamedTuple):
     """
 
     alone: nn.Module
+    look: nn.Module
     condition: nn.Module
     answer: nn.Module
     corrected: nn.Module

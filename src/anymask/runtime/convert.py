@@ -3,6 +3,7 @@
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -82,10 +83,13 @@ def convert_parts(spec: ModelEntry, parts: Parts) -> Iterator[tuple[str, ov.Mode
 def write_video_graphs(spec: ModelEntry, checkpoint: Path, folder: Path) -> None:
     """Write the graphs that a model with a memory runs beside its encoder to a folder; as `write_graphs`."""
     side = spec.input.side
-    parts = load_parts(spec, checkpoint)
-    with torch.device("meta"):
-        shapes = [tuple(map.shape) for map in parts.encoder.to("meta")(torch.zeros(1, side, side, 3))]
-    for name, model in convert_video_parts(load_video_parts(spec, checkpoint), shapes, spec.mask_side, side):
+    parts, video = load_video_parts(spec, checkpoint)
+    with torch.device("meta"):  # for the shapes alone
+        named = chain(parts.encoder.named_parameters(), parts.encoder.named_buffers())
+        bare = {name: torch.empty_like(tensor, device="meta") for name, tensor in named}
+        found = torch.func.functional_call(parts.encoder, bare, (torch.zeros(1, side, side, 3),))
+    shapes = [tuple(map.shape) for map in found]
+    for name, model in convert_video_parts(video, shapes, spec.mask_side, side):
         xml = folder / f"{name}.xml"
         ov.save_model(model, xml, compress_to_fp16=False)
         mark_exact(xml)
@@ -104,6 +108,8 @@ def convert_video_parts(
     low = torch.zeros(1, mask_side, mask_side)
     present, hard = torch.ones(1, 1), torch.ones(1, 1)  # given twice, one tensor would become one input
     yield "alone", convert_module(parts.alone, [coarse])
+    look = convert_module(parts.look, [coarse])
+    yield "look", look
     (maps,) = parts.remember(coarse, low, present, hard)
     width = coarse.shape[1]
     remembered = [
@@ -113,7 +119,7 @@ def convert_video_parts(
         torch.zeros(1, 3, width),
     ]
     axes = [{1: REMEMBERED}, {1: POINTS}, {1: REMEMBERED}, {1: POINTS}]
-    yield "condition", convert_module(parts.condition, [coarse], remembered, axes)
+    yield "condition", convert_module(parts.condition, _outputs(look), remembered, axes)
     prompts, several = [torch.zeros(1, 3, 2), torch.ones(1, 3)], [{1: POINTS}, {1: POINTS}]
     yield "answer", convert_module(parts.answer, [*finer, coarse], prompts, several)
     yield "corrected", convert_module(parts.corrected, [*finer, coarse], [*prompts, low], [*several, {}])

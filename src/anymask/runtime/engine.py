@@ -71,8 +71,8 @@ class VideoEngine(SegmentEngine, Protocol):
     def condition(
         self, features: Features, rows: np.ndarray, times: np.ndarray, maps: np.ndarray, pointers: np.ndarray
     ) -> Features:
-        """A frame in the light of memory: rows int [F] and times [P] as `anymask.recall` gives them, maps float32
-        [B, F, c, M, M], at least one, and pointers float32 [B, P, C]."""
+        """A frame in the light of memory: rows int [F] and times [P] as `anymask.recall` gives them, or [B, F] and
+        [B, P] where objects differ, maps float32 [B, F, c, M, M], at least one, and pointers float32 [B, P, C]."""
         ...
 
     def answer(
@@ -153,6 +153,12 @@ def video_points(coords: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np
     more = 1 if coords.shape[1] else 2
     coords = np.pad(np.asarray(coords, np.float32), ((0, 0), (0, more), (0, 0)))
     return coords, np.pad(np.asarray(labels, np.float32), ((0, 0), (0, more)), constant_values=PADDING)
+
+
+def recalled(rows: np.ndarray, times: np.ndarray, objects: int) -> tuple[np.ndarray, np.ndarray]:
+    """The rows and times of what is remembered, of each of so many objects: int64 [B, F] and float32 [B, P]."""
+    rows, times = np.atleast_2d(np.asarray(rows, np.int64)), np.atleast_2d(np.asarray(times, np.float32))
+    return np.broadcast_to(rows, (objects, rows.shape[1])), np.broadcast_to(times, (objects, times.shape[1]))
 
 
 def bounded(earlier: np.ndarray) -> np.ndarray:

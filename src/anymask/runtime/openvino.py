@@ -20,6 +20,7 @@ from anymask.runtime.engine import (
     bounded,
     padded_picture,
     prompt_points,
+    recalled,
     to_bfloat16,
     video_points,
 )
@@ -216,8 +217,8 @@ class OpenVINOVideoEngine(OpenVINOSegmentEngine):
     def condition(
         self, features: Features, rows: np.ndarray, times: np.ndarray, maps: np.ndarray, pointers: np.ndarray
     ) -> Features:
-        shared = [features[0], np.asarray(rows, np.int64)[None], np.asarray(times, np.float32)[None]]
-        return (*self._graph("condition")(shared, [maps, pointers]), *features[1:])
+        found = self._graph("look")(features[:1])
+        return (*self._graph("condition")(found, [*recalled(rows, times, len(maps)), maps, pointers]), *features[1:])
 
     def answer(
         self, lit: Features, coords: np.ndarray, labels: np.ndarray, earlier: np.ndarray | None = None

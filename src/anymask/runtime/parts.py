@@ -28,11 +28,12 @@ def load_parts(spec: ModelEntry, checkpoint: Path) -> Parts:
     return Parts._make(part and part.requires_grad_(False) for part in parts)
 
 
-def load_video_parts(spec: ModelEntry, checkpoint: Path) -> VideoParts:
-    """What an engine runs, for a video, of a model that has a memory; as `load_parts`, and raises as that does."""
+def load_video_parts(spec: ModelEntry, checkpoint: Path) -> tuple[Parts, VideoParts]:
+    """What an engine runs of a model that has a memory, for pictures and beside that for a video, over one network; as
+    `load_parts`, and raises as that does."""
     family = import_module(f"anymask.networks.{spec.family}")
-    parts: VideoParts = family.video_parts(loaded(spec, checkpoint))
-    return VideoParts._make(part.requires_grad_(False) for part in parts)
+    network = loaded(spec, checkpoint).requires_grad_(False)
+    return family.parts(network), family.video_parts(network)
 
 
 def load_matte(spec: ModelEntry, checkpoint: Path) -> nn.Module:

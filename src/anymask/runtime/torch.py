@@ -15,6 +15,7 @@ from anymask.runtime.engine import (
     bounded,
     padded_picture,
     prompt_points,
+    recalled,
     to_bfloat16,
     video_points,
 )
@@ -47,11 +48,15 @@ class TorchSegmentEngine:
     Features are arrays, so that they can be kept; the embedding stays on the device. Not measured on a GPU yet.
     """
 
-    def __init__(self, spec: ModelEntry, weights: Path, device: str, precision: str) -> None:
+    def __init__(
+        self, spec: ModelEntry, weights: Path, device: str, precision: str, parts: Parts | None = None
+    ) -> None:
+        """`parts`: what `weights` holds, where they have been loaded already."""
         self.spec = spec
         self._device = torch.device(device)
         self._dtype = DTYPES[precision]
-        self._parts = Parts._make(part and part.to(self._device) for part in load_parts(spec, weights))
+        parts = load_parts(spec, weights) if parts is None else parts
+        self._parts = Parts._make(part and part.to(self._device) for part in parts)
 
     def encode(self, rgb: np.ndarray) -> Features:
         (picture,) = self._on_device([padded_picture(self.spec, rgb)])
@@ -89,8 +94,9 @@ class TorchVideoEngine(TorchSegmentEngine):
     """The same of a network with a memory (see `runtime.engine.VideoEngine`). Not measured on a GPU yet."""
 
     def __init__(self, spec: ModelEntry, weights: Path, device: str, precision: str) -> None:
-        super().__init__(spec, weights, device, precision)
-        self._video = VideoParts._make(part.to(self._device) for part in load_video_parts(spec, weights))
+        parts, video = load_video_parts(spec, weights)
+        super().__init__(spec, weights, device, precision, parts)
+        self._video = VideoParts._make(part.to(self._device) for part in video)
 
     def alone(self, features: Features) -> Features:
         return (*self._arrays(self._video.alone, features[0]), *features[1:])
@@ -98,8 +104,10 @@ class TorchVideoEngine(TorchSegmentEngine):
     def condition(
         self, features: Features, rows: np.ndarray, times: np.ndarray, maps: np.ndarray, pointers: np.ndarray
     ) -> Features:
-        shared = features[0], np.asarray(rows, np.int64)[None], np.asarray(times, np.float32)[None]
-        return (*self._arrays(self._video.condition, *shared, maps, pointers), *features[1:])
+        found = self._run(self._video.look, *self._on_device(features[:1]))
+        remembered = self._on_device([*recalled(rows, times, len(maps)), maps, pointers])
+        (lit,) = self._run(self._video.condition, *found, *remembered)
+        return (lit.float().cpu().numpy(), *features[1:])
 
     def answer(
         self, lit: Features, coords: np.ndarray, labels: np.ndarray, earlier: np.ndarray | None = None

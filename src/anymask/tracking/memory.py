@@ -128,16 +128,18 @@ class MemoryFollower:
         return self._found(seen, found, 0, len(labels), bool(backward))
 
     def follow(self, seen: Seen, memories: Sequence[Bank], reverse: bool) -> list[Answer]:
-        """Objects that remember alike many frames and pointers, equally long ago, are asked together."""
-        alike: dict[tuple[tuple[int, ...], tuple[float, ...]], list[int]] = defaultdict(list)
+        """Objects that remember equally many frames and pointers are asked together."""
+        alike: dict[tuple[int, int], list[int]] = defaultdict(list)
         recalled = [memory.recollect(seen.index, seen.count, reverse) for memory in memories]
         for number, one in enumerate(recalled):
-            alike[one.rows, one.times].append(number)
+            alike[len(one.rows), len(one.times)].append(number)
         answers: dict[int, Answer] = {}
-        for (rows, times), numbers in alike.items():
+        for numbers in alike.values():
+            rows = _common([recalled[number].rows for number in numbers])
+            times = _common([recalled[number].times for number in numbers])
             maps = np.stack([recalled[number].maps for number in numbers])
             pointers = np.stack([recalled[number].pointers for number in numbers])
-            lit = self.engine.condition(seen.features, np.array(rows), np.array(times), maps, pointers)
+            lit = self.engine.condition(seen.features, rows, times, maps, pointers)
             found = self.engine.answer(lit, np.zeros((len(numbers), 0, 2)), np.zeros((len(numbers), 0)))
             answers |= {number: self._found(seen, found, row, 0, reverse) for row, number in enumerate(numbers)}
         return [answers[number] for number in range(len(memories))]
@@ -196,3 +198,8 @@ class MemoryFollower:
             found.pointers[row, best].copy(),
             backward,
         )
+
+
+def _common(values: list[tuple[float, ...]] | list[tuple[int, ...]]) -> np.ndarray:
+    """Values that objects have, one row where they are equal."""
+    return np.array(values if len(set(values)) > 1 else values[0])

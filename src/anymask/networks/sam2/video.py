@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from anymask.networks.parts import VideoParts
 from anymask.networks.sam2.mask_decoder import Features, settle
-from anymask.networks.sam2.memory_attention import MEMORY, WIDTH, Memory
+from anymask.networks.sam2.memory_attention import MEMORY, WIDTH
 from anymask.networks.sam2.positions import of_cells, of_times
 from anymask.networks.sam2.sam2 import Sam2
+from anymask.networks.sam2.served_memory import Recalled, light, look
 
 ABSENT = -1024.0  # logits of a mask whose object is not in the picture
 SCALE, BIAS = 20.0, -10.0  # masks 0..1 as the memory encoder takes them, and as logits of a given mask
@@ -28,9 +29,9 @@ PROMPTED = 6  # the row of the temporal code of prompted frames
 class Bank(NamedTuple):
     """What is remembered of B objects.
 
-    rows: 1xF, int64, the temporal code of each remembered frame: r - 1 for the frame r steps before, r = 1..6, and 6
-    for a prompted frame, however far. times: 1xP, how many frames before each pointer was made (negative for those
-    ahead), as a share of the longest time, min(frames of the video, 16) - 1.
+    rows: 1xF or BxF, int64, the temporal code of each remembered frame: r - 1 for the frame r steps before, r = 1..6,
+    and 6 for a prompted frame, however far. times: 1xP or BxP, how many frames before each pointer was made (negative
+    for those ahead), as a share of the longest time, min(frames of the video, 16) - 1.
     maps: BxFx64xhxw, the memories; pointers: BxPx256.
     """
 
@@ -72,6 +73,17 @@ class Alone(nn.Module):
         return (self.network.without_memory(coarse),)
 
 
+class Look(nn.Module):
+    """See `VideoParts`."""
+
+    def __init__(self, network: Sam2) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, coarse: Tensor) -> tuple[Tensor, Tensor]:
+        return look(self.network.memory_attention, coarse)
+
+
 class Condition(nn.Module):
     """See `VideoParts`."""
 
@@ -79,18 +91,21 @@ class Condition(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, coarse: Tensor, rows: Tensor, times: Tensor, maps: Tensor, pointers: Tensor) -> tuple[Tensor]:
+    def forward(
+        self, cells: Tensor, query: Tensor, rows: Tensor, times: Tensor, maps: Tensor, pointers: Tensor
+    ) -> tuple[Tensor]:
         network = self.network
         height, width = maps.shape[3:]
-        cells = of_cells(MEMORY, height, width, maps.device).flatten(2).transpose(1, 2)  # 1xNx64
-        places = cells + network.maskmem_tpos_enc.flatten(1)[rows].transpose(0, 1)
+        code = of_cells(MEMORY, height, width, maps.device).flatten(2).transpose(1, 2)  # 1xNx64
+        remembered = maps.flatten(3).transpose(2, 3)
         tokens = pointers.unflatten(2, (SHARES, MEMORY)).flatten(1, 2)
-        if network.obj_ptr_tpos_proj is None:  # version 2.0 is not told when a pointer was made
-            when = torch.zeros_like(tokens[0])
-        else:
-            when = network.obj_ptr_tpos_proj(of_times(times[0], WIDTH)).repeat_interleave(SHARES, dim=0)
-        memory = Memory(maps.flatten(3).transpose(2, 3), tokens, places, when)
-        return (network.memory_attention(coarse, memory),)
+        timed = tokens
+        if network.obj_ptr_tpos_proj is not None:  # version 2.0 is not told when a pointer was made
+            when = network.obj_ptr_tpos_proj(of_times(times.flatten(), WIDTH)).unflatten(0, times.shape)
+            timed = tokens + when.repeat_interleave(SHARES, dim=1)
+        placed = remembered + code + network.maskmem_tpos_enc.flatten(1)[rows].unsqueeze(2)
+        memory = Recalled(placed, timed, torch.cat([remembered.flatten(1, 2), tokens], dim=1))
+        return (light(network.memory_attention, cells, query, memory, height, width),)
 
 
 class Answering(nn.Module):
@@ -149,7 +164,9 @@ class Remember(nn.Module):
 def video_parts(network: Sam2) -> VideoParts:
     """What an engine runs of the network for a video."""
     answering = Answering(network)
-    return VideoParts(Alone(network), Condition(network), answering, answering, Adopt(network), Remember(network))
+    return VideoParts(
+        Alone(network), Look(network), Condition(network), answering, answering, Adopt(network), Remember(network)
+    )
 
 
 def step(
@@ -168,7 +185,7 @@ def step(
         (coarse,) = parts.alone(features.coarse)
         objects = 1 if coords is None else len(coords)
     else:
-        (coarse,) = parts.condition(features.coarse, *bank)
+        (coarse,) = parts.condition(*parts.look(features.coarse), *bank)
         objects = len(coarse)
     prompted = coords is not None and labels is not None
     points = labels.shape[1] if labels is not None else 0
