@@ -1,0 +1,238 @@
+"""The light tracker with measures against drift, for long clips, look-alikes and things that pass before an object.
+
+What it does beside `anymask.tracking.light`:
+
+* The flow is believed as far as the flow back leads to where it came from.
+* An object whose motion has been steady is expected in a box (`kalman.py`); a mask that lies elsewhere counts for less.
+* Only frames that are sure, that lie where the object was expected and that show about all of it are learned from.
+* Now and then, on a frame that is sure, the whole frame is looked at: a second classifier learns what the object looks
+  like at that scale, against all there is, and where the frame has something that looks the same (as DAM4SAM keeps
+  distractors in mind: Videnovic et al. 2025, arXiv 2411.17576).
+* A lost object is looked for where it is expected, and in the whole frame; the best places are looked at closer, and of
+  what is found there that is taken which looks most like the object and lies nearest to where it is expected, but
+  nothing that lies on another object, and nothing that had stood there before the object was lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from anymask.segmenter import EncodedImage
+from anymask.tracking.appearance import Appearance
+from anymask.tracking.exclusion import on_cells
+from anymask.tracking.extent import area_of, box_of
+from anymask.tracking.follower import Answer
+from anymask.tracking.kalman import AGREES, BoxMotion
+from anymask.tracking.light import SURE, LightFollower, LightMemory, Seen, spots, view_of
+from anymask.tracking.motion import centres
+
+STEADY = 5  # frames in a row that have agreed with what was expected; then elsewhere counts for less
+WIDE_EVERY = 8  # frames, of those that are learned from, between two looks at the whole frame
+CLOSER = 3  # places at most that are looked at closer for one object on one frame
+WHOLE = 1.5  # times smaller or larger than usual that an object may be to be learned from
+SLOWLY, SOON = 0.02, 0.1  # share by which a frame changes the usual size: any, and one that is learned from
+STALE = 10  # frames without one that is learned from, after which motion is not believed, as long as it is seen
+ELSEWHERE, ROOM = 2.0, 0.5  # taken from logits beyond the expected box and so much of its size around it
+NEAR = 1.0  # sizes of the object; a place so far from where it is expected counts for about 0.6 of what it looks
+FLOOR, FAR = 0.5, 0.06  # what a place counts for that is far away, and by how much surer it has to look
+HERE = 0.6  # of what a place counts; nearer places may have had a look-alike
+MOSTLY = 0.5  # of a mask; so much on other objects is too much
+RIVAL = 0.75  # sizes; a look-alike is known again within
+PATIENT = 10  # frames that a look-alike is kept in mind for while it cannot be seen
+
+
+@dataclass
+class Rival:
+    """Something that looks like an object: its box, and the frame that it was last seen on."""
+
+    box: np.ndarray
+    index: int
+
+
+class RelocatingMemory(LightMemory):
+    """What is known of one object; beside the light tracker's memory its motion, its looks in whole frames, and where
+    its look-alikes are."""
+
+    def __init__(self, arrays: Mapping[str, np.ndarray] | None = None) -> None:
+        super().__init__(arrays)
+        own = {name.removeprefix("wide_"): one for name, one in (arrays or {}).items() if name.startswith("wide_")}
+        self.wide = Appearance(own)
+        self.motion = BoxMotion(arrays if own else None)
+        self.rivals: list[Rival] = []
+        self.learned = WIDE_EVERY  # frames since the whole frame was looked at
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """As `anymask.tracking.follower.Memory`; look-alikes are found anew."""
+        wide = {f"wide_{name}": one for name, one in self.wide.arrays().items()}
+        return {**super().arrays(), **wide, **self.motion.arrays()}
+
+
+class RelocatingFollower(LightFollower):
+    """The light tracker with all that; see `anymask.tracking.follower.Follower`."""
+
+    robust = True
+    returned = 2.5
+
+    def memory(self, arrays: Mapping[str, np.ndarray] | None = None) -> RelocatingMemory:
+        """Nothing is known yet, or what was saved, by the plain light tracker too."""
+        return RelocatingMemory(arrays)
+
+    def follow(self, seen: Seen, memories: Sequence[LightMemory], reverse: bool = False) -> list[Answer]:
+        """First the objects that are followed, then those that are lost, which are not looked for on the others."""
+        answers: dict[int, Answer] = {}
+        for number, memory in sorted(enumerate(memories), key=lambda one: (one[1].away, one[1].lost)):
+            assert isinstance(memory, RelocatingMemory)
+            if memory.away:
+                answers[number] = self._relocated(seen, memory, list(answers.values()))
+            else:
+                answers[number] = self._follow(seen, memory)
+        return [answers[number] for number in range(len(memories))]
+
+    def remember(
+        self, seen: Seen, memories: Sequence[LightMemory], answers: Sequence[Answer], told: Sequence[bool]
+    ) -> None:
+        """Learn what the objects look like and how they move, but only from frames that show them as they are."""
+        for memory, answer, said in zip(memories, answers, told, strict=True):
+            assert isinstance(memory, RelocatingMemory)
+            if memory.index is not None and abs(seen.index - memory.index) > 1:
+                memory.motion.forget()
+                memory.rivals = []
+            memory.index = seen.index
+            box = box_of(answer)
+            if box is None:
+                memory.lost += 1
+                memory.rgb = None
+                continue
+            share = area_of(answer) / memory.area if memory.area else 1.0
+            agrees = memory.motion.agreement(seen.index, box) >= AGREES
+            if said and not agrees:
+                memory.motion.forget()
+            worth = said or (answer.presence >= SURE and agrees and 1 / WHOLE <= share <= WHOLE)
+            if worth:
+                self._study(seen, memory, answer, box, said)
+            elif memory.motion.index is not None and abs(seen.index - memory.motion.index) > STALE:
+                memory.motion.forget()
+            memory.last, memory.rgb, memory.box, memory.lost = answer, seen.rgb, box, 0
+            rate = SOON if worth else SLOWLY
+            memory.area *= 1.0 if said or not memory.area else 1 - rate + rate * share
+            if said or not memory.area:
+                memory.area = area_of(answer)
+
+    def forget(self, memory: LightMemory, index: int) -> None:
+        """Take back what was told of a frame."""
+        super().forget(memory, index)
+        assert isinstance(memory, RelocatingMemory)
+        memory.wide.forget(index)
+
+    def _study(self, seen: Seen, memory: RelocatingMemory, answer: Answer, box: np.ndarray, told: bool) -> None:
+        """Learn from a frame."""
+        view = seen.view(view_of(box, seen.height, seen.width) if told else answer.placement.crop)
+        self._learn(seen, view, answer, memory.appearance, told)
+        if memory.motion.index != seen.index:
+            memory.motion.update(seen.index, box)
+        memory.learned += 1
+        if told or memory.learned >= WIDE_EVERY:
+            memory.learned = 0
+            whole = self._whole(seen)
+            self._learn(seen, whole, answer, memory.wide, told)
+            size = float((box[2:] - box[:2]).max())
+            memory.rivals = [
+                Rival(one, seen.index)
+                for one in spots(whole.placement, self._looks(seen, whole, memory.wide))
+                if apart(one, box) > RIVAL * size
+            ]
+
+    @staticmethod
+    def _whole(seen: Seen) -> EncodedImage:
+        return seen.view((0, 0, seen.width, seen.height))
+
+    def _search(self, seen: Seen, memory: LightMemory) -> Answer:
+        assert isinstance(memory, RelocatingMemory)
+        return self._relocated(seen, memory, [])
+
+    def _relocated(self, seen: Seen, memory: RelocatingMemory, taken: Sequence[Answer]) -> Answer:
+        """A lost object, where it is expected or anywhere; `taken`: where others are."""
+        whole = self._whole(seen)
+        usual = memory.motion.expected(seen.index)
+        if usual is None:
+            usual = memory.box
+        places = self._unclaimed(seen, memory, usual, spots(whole.placement, self._looks(seen, whole, memory.wide)))
+        best, most = self._nowhere(whole.placement), 0.0
+        if usual is not None and memory.motion.known:
+            places.insert(0, usual)
+        for place in places[:CLOSER]:
+            answer = self._closer(seen, memory, place, whole, usual)
+            box = box_of(answer)
+            if box is None:
+                best = answer if most == 0 and answer.presence > best.presence else best
+                continue
+            near = self._nearness(seen, memory, box)
+            claim = answer.presence * (FLOOR + (1 - FLOOR) * near)
+            if answer.presence < SURE + FAR * (1 - near) or self._claimed(answer, taken) > MOSTLY:
+                continue
+            if claim > most:
+                best, most = answer, claim
+            if near > HERE:  # what is looked at afterwards can only be farther away
+                break
+        return best
+
+    def _unclaimed(
+        self, seen: Seen, memory: RelocatingMemory, usual: np.ndarray | None, places: list[np.ndarray]
+    ) -> list[np.ndarray]:
+        """Places that are not known for look-alikes, which are kept up to date; the nearest and likest first."""
+        if usual is None:
+            return places
+        size, free = float((usual[2:] - usual[:2]).max()), []
+        for place in places:
+            known = [one for one in memory.rivals if apart(one.box, place) < RIVAL * size]
+            if known:
+                known[0].box, known[0].index = place, seen.index
+            if not known or self._nearness(seen, memory, place) > HERE:
+                free.append(place)
+        memory.rivals = [one for one in memory.rivals if abs(seen.index - one.index) <= PATIENT]
+        return free
+
+    def _nearness(self, seen: Seen, memory: RelocatingMemory, box: np.ndarray) -> float:
+        """How near a box is to where the object is expected, 1 for there; 1 where nothing is expected."""
+        expected = memory.motion.expected(seen.index)
+        if expected is None:
+            return 1.0
+        away = apart(box, expected) / float((expected[2:] - expected[:2]).max())
+        return float(np.exp(-0.5 * (away / (NEAR + 2 * memory.motion.spread(seen.index))) ** 2))
+
+    def _claimed(self, answer: Answer, taken: Sequence[Answer]) -> float:
+        """How much of a mask lies on others, 0 to 1."""
+        on = answer.placement.valid(answer.logits) > 0
+        cells = centres(answer.placement, answer.logits.shape[-1])
+        others = np.zeros_like(answer.logits, bool)
+        for other in taken:
+            others |= on_cells(other, answer.placement, cells) > 0
+        return float(np.count_nonzero(answer.placement.valid(others) & on) / max(1, np.count_nonzero(on)))
+
+    def _judged(
+        self,
+        seen: Seen,
+        view: EncodedImage,
+        memory: LightMemory,
+        logits: np.ndarray,
+        looks: np.ndarray,
+        score: float,
+        again: bool = False,
+    ) -> Answer:
+        """As the light tracker does, with an eye on where the object is expected while it is followed."""
+        assert isinstance(memory, RelocatingMemory)
+        expected = memory.motion.expected(seen.index)
+        if not again and expected is not None and memory.motion.steady >= STEADY:
+            size = expected[2:] - expected[:2]
+            low, high = expected[:2] - ROOM * size, expected[2:] + ROOM * size
+            cells = centres(view.placement, logits.shape[-1])
+            logits = logits - ELSEWHERE * ((cells < low) | (cells > high)).any(axis=-1)
+        return super()._judged(seen, view, memory, logits, looks, score, again)
+
+
+def apart(one: np.ndarray, other: np.ndarray) -> float:
+    """Pixels between the middles of two boxes x0, y0, x1, y1."""
+    return float(np.hypot(*(one[:2] + one[2:] - other[:2] - other[2:]) / 2))
