@@ -75,6 +75,11 @@ class Tracker:
         """The model's name."""
         return self.spec.name
 
+    @property
+    def robust(self) -> bool:
+        """Whether measures against drift are taken."""
+        return self.follower.robust
+
     def open(self, video: Video) -> Session:
         """A session on a video: a clip's path, a folder of pictures in the order of their numbers, an array `[T, H, W,
         3]` or list of pictures, or any iterator of pictures, which is read once and never ahead.
@@ -97,4 +102,4 @@ class Tracker:
         return load(self.follower, path, open_frames(video))
 
     def __repr__(self) -> str:
-        return f"Tracker({self.name!r})"
+        return f"Tracker({self.name!r}{', robust=True' if self.robust else ''})"
