@@ -25,7 +25,7 @@ from anymask.evaluation.davis import boundary_accuracy, region_similarity
 from anymask.images import read_image
 from anymask.tracker import Tracker
 
-WIDTH, HEIGHT = 320, 192
+WIDTH, HEIGHT = 512, 304
 NOISE = 2.0  # grey levels, of every pixel
 DOUBLE = 100  # a label from this on is of something that nobody follows
 
@@ -205,7 +205,7 @@ def hidden(pictures: Pictures) -> list[Frame]:
     and comes out where it went in."""
     random = pictures.random
     (thing,) = pictures.things(1)
-    size, speed, away = random.uniform(45, 75), random.uniform(3, 5), random.integers(10, 21)
+    size, speed, away = random.uniform(75, 120), random.uniform(5, 8), random.integers(10, 21)
     wide, back = _extent(thing, size) * 1.1, random.random() < 1 / 3
     bar = wide + speed * away
     middle, height = WIDTH / 2, random.uniform(0.4, 0.6) * HEIGHT
@@ -216,7 +216,7 @@ def hidden(pictures: Pictures) -> list[Frame]:
 
     def place(t: int) -> tuple[float, float]:
         travelled = begin + speed * (t if not back or t < turning else 2 * turning - t)
-        return travelled, height + 5 * np.sin(0.3 * t + wobble)
+        return travelled, height + 8 * np.sin(0.3 * t + wobble)
 
     movers = [
         Mover(thing, size, place, random.uniform(-0.6, 0.6), random.uniform(0.997, 1.003), 1),
@@ -229,16 +229,16 @@ def alike(pictures: Pictures) -> list[Frame]:
     """Two objects that look the same cross, one before the other."""
     random = pictures.random
     (thing,) = pictures.things(1)
-    size, speed = random.uniform(50, 75), random.uniform(4, 6)
-    count, middle = 40, HEIGHT / 2 + random.uniform(-15, 15)
+    size, speed = random.uniform(80, 120), random.uniform(7, 10)
+    count, middle = 40, HEIGHT / 2 + random.uniform(-24, 24)
     apart, wobble = random.uniform(-0.3, 0.3) * size, random.uniform(0, 2 * np.pi, 2)
     start = WIDTH / 2 - speed * count / 2
 
     def right(t: int) -> tuple[float, float]:
-        return start + speed * t, middle - apart / 2 + 4 * np.sin(0.25 * t + wobble[0])
+        return start + speed * t, middle - apart / 2 + 6 * np.sin(0.25 * t + wobble[0])
 
     def left(t: int) -> tuple[float, float]:
-        return WIDTH - start - speed * t, middle + apart / 2 + 4 * np.sin(0.25 * t + wobble[1])
+        return WIDTH - start - speed * t, middle + apart / 2 + 6 * np.sin(0.25 * t + wobble[1])
 
     movers = [Mover(thing, size, right, 0.3, label=1), Mover(thing, size, left, -0.3, label=2)]
     return shot(pictures.ground(count), movers, random)
@@ -250,8 +250,8 @@ def many(pictures: Pictures) -> list[Frame]:
     movers = []
     for number, thing in enumerate(pictures.things(8)):
         column, line = number % 4, number // 4
-        centre = np.array([(column + 0.5) * WIDTH / 4, (line + 0.5) * HEIGHT / 2]) + random.uniform(-8, 8, 2)
-        sway, phase, reach = random.uniform(0.1, 0.2, 2), random.uniform(0, 2 * np.pi, 2), random.uniform(15, 30, 2)
+        centre = np.array([(column + 0.5) * WIDTH / 4, (line + 0.5) * HEIGHT / 2]) + random.uniform(-12, 12, 2)
+        sway, phase, reach = random.uniform(0.1, 0.2, 2), random.uniform(0, 2 * np.pi, 2), random.uniform(24, 48, 2)
 
         def place(
             t: int,
@@ -263,7 +263,7 @@ def many(pictures: Pictures) -> list[Frame]:
             x, y = centre + reach * (np.sin(sway * t + phase) - np.sin(phase))
             return float(x), float(y)
 
-        movers.append(Mover(thing, random.uniform(55, 75), place, random.uniform(-0.5, 0.5), 1.0, number + 1))
+        movers.append(Mover(thing, random.uniform(85, 115), place, random.uniform(-0.5, 0.5), 1.0, number + 1))
     return shot(pictures.ground(count), movers, random)
 
 
@@ -271,16 +271,16 @@ def lengthy(pictures: Pictures) -> list[Frame]:
     """160 frames: an object wanders and turns; a bar passes before it twice, and its double stands in a corner."""
     random, count = pictures.random, 160
     (thing,) = pictures.things(1)
-    size, phase = random.uniform(45, 60), random.uniform(0, 2 * np.pi, 2)
+    size, phase = random.uniform(75, 100), random.uniform(0, 2 * np.pi, 2)
     wide = _extent(thing, size)
     corner = np.array([WIDTH * 0.12, HEIGHT * 0.2 if random.random() < 0.5 else HEIGHT * 0.8])
 
     def place(t: int) -> tuple[float, float]:
-        x = WIDTH * 0.6 + 60 * np.sin(0.05 * t + phase[0])
-        return x, HEIGHT / 2 + 40 * np.sin(0.07 * t + phase[1])
+        x = WIDTH * 0.6 + 96 * np.sin(0.05 * t + phase[0])
+        return x, HEIGHT / 2 + 64 * np.sin(0.07 * t + phase[1])
 
     away = random.integers(10, 21)
-    bar, speed = wide * 1.2 + 8 * away, 8.0
+    bar, speed = wide * 1.2 + 13 * away, 13.0
 
     def passing(first: int) -> Place:
         reach = WIDTH / 2 + bar / 2

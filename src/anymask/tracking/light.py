@@ -100,7 +100,7 @@ class LightFollower:
     """
 
     robust = False
-    returned = RETURNED
+    returned, sure = RETURNED, SURE
 
     def __init__(self, segmenter: Segmenter) -> None:
         self.segmenter = segmenter
@@ -270,7 +270,7 @@ class LightFollower:
         most = self.returned if again else CHANGED
         size = min(1.0, most * share, most / share)
         presence = size / (1 + np.exp(-STEEP * (alike - ALIKE)))
-        if presence < (SURE if again else DOUBTFUL):
+        if presence < (self.sure if again else DOUBTFUL):
             return self._nowhere(view.placement, presence)
         return Answer(answer.logits, answer.placement, score, float(presence))
 

@@ -11,6 +11,7 @@ What it does beside `anymask.tracking.light`:
 * A lost object is looked for where it is expected, and in the whole frame; the best places are looked at closer, and of
   what is found there that is taken which looks most like the object and lies nearest to where it is expected, but
   nothing that lies on another object, and nothing that had stood there before the object was lost.
+* One that is followed in doubt is looked for as well where it is expected, and the better of the two answers is taken.
 """
 
 from __future__ import annotations
@@ -18,29 +19,34 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
+from anymask.placement import Placement
 from anymask.segmenter import EncodedImage
 from anymask.tracking.appearance import Appearance
 from anymask.tracking.exclusion import on_cells
-from anymask.tracking.extent import area_of, box_of
+from anymask.tracking.extent import area_of, box_of, cell_of
 from anymask.tracking.follower import Answer
 from anymask.tracking.kalman import AGREES, BoxMotion
-from anymask.tracking.light import SURE, LightFollower, LightMemory, Seen, spots, view_of
+from anymask.tracking.light import SURE, LightFollower, LightMemory, Seen, view_of
 from anymask.tracking.motion import centres
 
 STEADY = 5  # frames in a row that have agreed with what was expected; then elsewhere counts for less
 WIDE_EVERY = 8  # frames, of those that are learned from, between two looks at the whole frame
-CLOSER = 3  # places at most that are looked at closer for one object on one frame
+CLOSER = 2  # places of the whole frame that are looked at closer for one object on one frame
 WHOLE = 1.5  # times smaller or larger than usual that an object may be to be learned from
 SLOWLY, SOON = 0.02, 0.1  # share by which a frame changes the usual size: any, and one that is learned from
 STALE = 10  # frames without one that is learned from, after which motion is not believed, as long as it is seen
 ELSEWHERE, ROOM = 2.0, 0.5  # taken from logits beyond the expected box and so much of its size around it
-NEAR = 1.0  # sizes of the object; a place so far from where it is expected counts for about 0.6 of what it looks
-FLOOR, FAR = 0.5, 0.06  # what a place counts for that is far away, and by how much surer it has to look
-HERE = 0.6  # of what a place counts; nearer places may have had a look-alike
+NEAR = 0.5  # sizes of the object; a place so far from where it is expected counts for about 0.6 of what it looks
+FLOOR = 0.5  # what a place counts for that is far away
+HERE = 0.6  # of what a place counts; nearer ones are taken for where it is expected, whatever else was there
+AGAIN, FAR = 0.75, 0.96  # presence from which an object is taken for found again: where it is expected, and far away
+DOUBT = 0.8  # presence below which an object is looked for though it is followed
+PARTLY = 2.5  # times smaller or larger than usual, beyond which what is found again counts for less
 MOSTLY = 0.5  # of a mask; so much on other objects is too much
-RIVAL = 0.75  # sizes; a look-alike is known again within
+RIVAL, ALIKE = 0.75, 0.5  # sizes within which a look-alike is known again; of the object's looks, what makes one
 PATIENT = 10  # frames that a look-alike is kept in mind for while it cannot be seen
 
 
@@ -74,7 +80,7 @@ class RelocatingFollower(LightFollower):
     """The light tracker with all that; see `anymask.tracking.follower.Follower`."""
 
     robust = True
-    returned = 2.5
+    returned, sure = PARTLY, AGAIN
 
     def memory(self, arrays: Mapping[str, np.ndarray] | None = None) -> RelocatingMemory:
         """Nothing is known yet, or what was saved, by the plain light tracker too."""
@@ -87,8 +93,12 @@ class RelocatingFollower(LightFollower):
             assert isinstance(memory, RelocatingMemory)
             if memory.away:
                 answers[number] = self._relocated(seen, memory, list(answers.values()))
-            else:
-                answers[number] = self._follow(seen, memory)
+                continue
+            answers[number] = self._follow(seen, memory)
+            if answers[number].presence < DOUBT and memory.motion.steady >= STEADY:
+                other = self._relocated(seen, memory, list(answers.values())[:-1], everywhere=False)
+                if other.presence > answers[number].presence:
+                    answers[number] = other
         return [answers[number] for number in range(len(memories))]
 
     def remember(
@@ -139,10 +149,13 @@ class RelocatingFollower(LightFollower):
             whole = self._whole(seen)
             self._learn(seen, whole, answer, memory.wide, told)
             size = float((box[2:] - box[:2]).max())
+            looks = self._looks(seen, whole, memory.wide)
+            found = peaks(whole.placement, looks, box, CLOSER + 2)
+            own = max((value for place, value in found if apart(place, box) <= RIVAL * size), default=1.0)
             memory.rivals = [
-                Rival(one, seen.index)
-                for one in spots(whole.placement, self._looks(seen, whole, memory.wide))
-                if apart(one, box) > RIVAL * size
+                Rival(place, seen.index)
+                for place, value in found
+                if apart(place, box) > RIVAL * size and value > ALIKE * own
             ]
 
     @staticmethod
@@ -153,40 +166,38 @@ class RelocatingFollower(LightFollower):
         assert isinstance(memory, RelocatingMemory)
         return self._relocated(seen, memory, [])
 
-    def _relocated(self, seen: Seen, memory: RelocatingMemory, taken: Sequence[Answer]) -> Answer:
-        """A lost object, where it is expected or anywhere; `taken`: where others are."""
-        whole = self._whole(seen)
+    def _relocated(
+        self, seen: Seen, memory: RelocatingMemory, taken: Sequence[Answer], everywhere: bool = True
+    ) -> Answer:
+        """An object where it is expected, or `everywhere`; `taken`: where others are."""
         usual = memory.motion.expected(seen.index)
+        places = [] if usual is None else [usual]
+        usual = memory.box if usual is None else usual
+        whole = self._whole(seen)
         if usual is None:
-            usual = memory.box
-        places = self._unclaimed(seen, memory, usual, spots(whole.placement, self._looks(seen, whole, memory.wide)))
+            return super()._search(seen, memory)
         best, most = self._nowhere(whole.placement), 0.0
-        if usual is not None and memory.motion.known:
-            places.insert(0, usual)
-        for place in places[:CLOSER]:
-            answer = self._closer(seen, memory, place, whole, usual)
-            box = box_of(answer)
-            if box is None:
-                best = answer if most == 0 and answer.presence > best.presence else best
-                continue
-            near = self._nearness(seen, memory, box)
-            claim = answer.presence * (FLOOR + (1 - FLOOR) * near)
-            if answer.presence < SURE + FAR * (1 - near) or self._claimed(answer, taken) > MOSTLY:
-                continue
-            if claim > most:
-                best, most = answer, claim
-            if near > HERE:  # what is looked at afterwards can only be farther away
+        for last in (not everywhere, True):
+            for place in places:
+                answer = self._closer(seen, memory, place, whole, usual)
+                near = 0.0 if (box := box_of(answer)) is None else self._nearness(seen, memory, box)
+                claim = answer.presence * (FLOOR + (1 - FLOOR) * near)
+                if box is None or answer.presence < FAR + (AGAIN - FAR) * near:
+                    continue
+                if claim > most and self._claimed(answer, taken) <= MOSTLY:
+                    best, most = answer, claim
+            if last or most > AGAIN * (FLOOR + (1 - FLOOR) * HERE):
                 break
+            looks = self._looks(seen, whole, memory.wide)
+            places = self._unclaimed(seen, memory, usual, peaks(whole.placement, looks, usual, CLOSER + 2))[:CLOSER]
         return best
 
     def _unclaimed(
-        self, seen: Seen, memory: RelocatingMemory, usual: np.ndarray | None, places: list[np.ndarray]
+        self, seen: Seen, memory: RelocatingMemory, usual: np.ndarray, found: list[tuple[np.ndarray, float]]
     ) -> list[np.ndarray]:
-        """Places that are not known for look-alikes, which are kept up to date; the nearest and likest first."""
-        if usual is None:
-            return places
+        """Places that are not known for look-alikes, which are kept up to date."""
         size, free = float((usual[2:] - usual[:2]).max()), []
-        for place in places:
+        for place, _ in found:
             known = [one for one in memory.rivals if apart(one.box, place) < RIVAL * size]
             if known:
                 known[0].box, known[0].index = place, seen.index
@@ -201,7 +212,7 @@ class RelocatingFollower(LightFollower):
         if expected is None:
             return 1.0
         away = apart(box, expected) / float((expected[2:] - expected[:2]).max())
-        return float(np.exp(-0.5 * (away / (NEAR + 2 * memory.motion.spread(seen.index))) ** 2))
+        return float(np.exp(-0.5 * (away / (NEAR + memory.motion.spread(seen.index))) ** 2))
 
     def _claimed(self, answer: Answer, taken: Sequence[Answer]) -> float:
         """How much of a mask lies on others, 0 to 1."""
@@ -231,6 +242,25 @@ class RelocatingFollower(LightFollower):
             cells = centres(view.placement, logits.shape[-1])
             logits = logits - ELSEWHERE * ((cells < low) | (cells > high)).any(axis=-1)
         return super()._judged(seen, view, memory, logits, looks, score, again)
+
+
+def peaks(place: Placement, looks: np.ndarray, box: np.ndarray, count: int) -> list[tuple[np.ndarray, float]]:
+    """Where a box of some size would lie on the most that looks like the object: so many boxes x0, y0, x1, y1 in
+    pixels whose middles are apart by more than half of it, the best first, with the mean looks in each."""
+    cell = cell_of(place, looks.shape[-1])
+    width, height = (max(1, round(float(length))) for length in (box[2:] - box[:2]) / cell)
+    mean = cv2.blur(place.valid(looks), (width, height), borderType=cv2.BORDER_REPLICATE)
+    half = (box[2:] - box[:2]) / 2
+    found = []
+    for _ in range(count):
+        y, x = np.unravel_index(int(mean.argmax()), mean.shape)
+        value = float(mean[y, x])
+        if value == -np.inf:
+            break
+        middle = (np.array([x, y]) + 0.5) * cell + place.crop[:2]
+        found.append((np.concatenate([middle - half, middle + half]), value))
+        mean[max(0, y - height // 2) : y + height // 2 + 1, max(0, x - width // 2) : x + width // 2 + 1] = -np.inf
+    return found
 
 
 def apart(one: np.ndarray, other: np.ndarray) -> float:
