@@ -29,22 +29,23 @@ from anymask.tracking.exclusion import on_cells
 from anymask.tracking.extent import area_of, box_of, cell_of
 from anymask.tracking.follower import Answer
 from anymask.tracking.kalman import AGREES, BoxMotion
-from anymask.tracking.light import SURE, LightFollower, LightMemory, Seen, view_of
+from anymask.tracking.light import SURE, LightFollower, LightMemory, Seen, spots, view_of
 from anymask.tracking.motion import centres
 
 STEADY = 5  # frames in a row that have agreed with what was expected; then elsewhere counts for less
 WIDE_EVERY = 8  # frames, of those that are learned from, between two looks at the whole frame
 CLOSER = 2  # places of the whole frame that are looked at closer for one object on one frame
-WHOLE = 1.5  # times smaller or larger than usual that an object may be to be learned from
+WHOLE, MOVED = 1.5, 1.25  # times smaller or larger than usual that an object may be to be learned from; its motion
 SLOWLY, SOON = 0.02, 0.1  # share by which a frame changes the usual size: any, and one that is learned from
 STALE = 10  # frames without one that is learned from, after which motion is not believed, as long as it is seen
-ELSEWHERE, ROOM = 2.0, 0.5  # taken from logits beyond the expected box and so much of its size around it
+ELSEWHERE, ROOM = 6.0, 0.5  # taken from logits beyond the expected box and so much of its size around it
 NEAR = 0.5  # sizes of the object; a place so far from where it is expected counts for about 0.6 of what it looks
 FLOOR = 0.5  # what a place counts for that is far away
 HERE = 0.6  # of what a place counts; nearer ones are taken for where it is expected, whatever else was there
-AGAIN, FAR = 0.75, 0.96  # presence from which an object is taken for found again: where it is expected, and far away
-DOUBT = 0.8  # presence below which an object is looked for though it is followed
-PARTLY = 2.5  # times smaller or larger than usual, beyond which what is found again counts for less
+AGAIN, FAR = 0.75, 0.9  # presence from which an object is taken for found again: where it is expected, and far away
+DOUBT, BETTER = 0.8, 0.2  # presence below which an object is looked for though it is followed; by which that must win
+PARTLY = 3.0  # times smaller or larger than usual, beyond which what is found again counts for less
+CENTRED = 0.3  # sizes from the middle of a view, from which a place is looked at in a better one
 MOSTLY = 0.5  # of a mask; so much on other objects is too much
 RIVAL, ALIKE = 0.75, 0.5  # sizes within which a look-alike is known again; of the object's looks, what makes one
 PATIENT = 10  # frames that a look-alike is kept in mind for while it cannot be seen
@@ -97,7 +98,7 @@ class RelocatingFollower(LightFollower):
             answers[number] = self._follow(seen, memory)
             if answers[number].presence < DOUBT and memory.motion.steady >= STEADY:
                 other = self._relocated(seen, memory, list(answers.values())[:-1], everywhere=False)
-                if other.presence > answers[number].presence:
+                if other.presence > answers[number].presence + BETTER:
                     answers[number] = other
         return [answers[number] for number in range(len(memories))]
 
@@ -120,9 +121,12 @@ class RelocatingFollower(LightFollower):
             agrees = memory.motion.agreement(seen.index, box) >= AGREES
             if said and not agrees:
                 memory.motion.forget()
-            worth = said or (answer.presence >= SURE and agrees and 1 / WHOLE <= share <= WHOLE)
+            changed = max(share, 1 / max(share, 1e-6))
+            worth = said or (answer.presence >= SURE and agrees and changed <= WHOLE)
             if worth:
                 self._study(seen, memory, answer, box, said)
+            if worth and (said or changed <= MOVED):
+                memory.motion.update(seen.index, box)
             elif memory.motion.index is not None and abs(seen.index - memory.motion.index) > STALE:
                 memory.motion.forget()
             memory.last, memory.rgb, memory.box, memory.lost = answer, seen.rgb, box, 0
@@ -141,8 +145,6 @@ class RelocatingFollower(LightFollower):
         """Learn from a frame."""
         view = seen.view(view_of(box, seen.height, seen.width) if told else answer.placement.crop)
         self._learn(seen, view, answer, memory.appearance, told)
-        if memory.motion.index != seen.index:
-            memory.motion.update(seen.index, box)
         memory.learned += 1
         if told or memory.learned >= WIDE_EVERY:
             memory.learned = 0
@@ -179,7 +181,7 @@ class RelocatingFollower(LightFollower):
         best, most = self._nowhere(whole.placement), 0.0
         for last in (not everywhere, True):
             for place in places:
-                answer = self._closer(seen, memory, place, whole, usual)
+                answer = self._closer(seen, memory, self._centred(seen, memory, place, usual), whole, usual)
                 near = 0.0 if (box := box_of(answer)) is None else self._nearness(seen, memory, box)
                 claim = answer.presence * (FLOOR + (1 - FLOOR) * near)
                 if box is None or answer.presence < FAR + (AGAIN - FAR) * near:
@@ -191,6 +193,14 @@ class RelocatingFollower(LightFollower):
             looks = self._looks(seen, whole, memory.wide)
             places = self._unclaimed(seen, memory, usual, peaks(whole.placement, looks, usual, CLOSER + 2))[:CLOSER]
         return best
+
+    def _centred(self, seen: Seen, memory: RelocatingMemory, place: np.ndarray, usual: np.ndarray) -> np.ndarray:
+        """A place, or what looks like the object in a view of it, where that is off the middle."""
+        shift = (place[:2] + place[2:] - usual[:2] - usual[2:]) / 2
+        view = seen.view(view_of(usual + np.tile(shift, 2), seen.height, seen.width))
+        found = spots(view.placement, self._looks(seen, view, memory.appearance))
+        off = bool(found) and apart(found[0], place) > CENTRED * float((usual[2:] - usual[:2]).max())
+        return found[0] if off else place
 
     def _unclaimed(
         self, seen: Seen, memory: RelocatingMemory, usual: np.ndarray, found: list[tuple[np.ndarray, float]]
@@ -238,7 +248,8 @@ class RelocatingFollower(LightFollower):
         expected = memory.motion.expected(seen.index)
         if not again and expected is not None and memory.motion.steady >= STEADY:
             size = expected[2:] - expected[:2]
-            low, high = expected[:2] - ROOM * size, expected[2:] + ROOM * size
+            room = (ROOM + memory.motion.spread(seen.index)) * size
+            low, high = expected[:2] - room, expected[2:] + room
             cells = centres(view.placement, logits.shape[-1])
             logits = logits - ELSEWHERE * ((cells < low) | (cells > high)).any(axis=-1)
         return super()._judged(seen, view, memory, logits, looks, score, again)
