@@ -197,7 +197,7 @@ def shot(ground: list[np.ndarray], movers: list[Mover], random: np.random.Genera
 
 def _extent(thing: np.ndarray, size: float) -> float:
     """A thing's width at that size."""
-    return size * thing.shape[1] / max(thing.shape[:2])
+    return float(size * thing.shape[1] / max(thing.shape[:2]))
 
 
 def hidden(pictures: Pictures) -> list[Frame]:

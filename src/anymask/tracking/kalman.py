@@ -61,7 +61,7 @@ class BoxMotion:
             return None
         state = self._state[:, 0] + self._ahead(index - self.index) * self._state[:, 1]
         half = np.maximum(state[2:], 1e-6) / 2
-        return np.concatenate([state[:2] - half, state[:2] + half])
+        return np.asarray(np.concatenate([state[:2] - half, state[:2] + half]))
 
     def spread(self, index: int) -> float:
         """How far the middle may be from there: the deviation, in sizes of the box."""

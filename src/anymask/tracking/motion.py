@@ -43,7 +43,7 @@ def flow_between(
         back = search.calc(second, first, None)  # type: ignore[call-overload]
         back = cv2.remap(back, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         bound = 0.01 * ((flow**2).sum(axis=-1) + (back**2).sum(axis=-1)) + 0.5
-        trust /= 1 + ((flow + back) ** 2).sum(axis=-1) / bound
+        trust = trust / (1 + ((flow + back) ** 2).sum(axis=-1) / bound)
     return flow * scale, trust
 
 

@@ -11,7 +11,7 @@ What it does beside `anymask.tracking.light`:
 * A lost object is looked for where it is expected, and in the whole frame; the best places are looked at closer, and of
   what is found there that is taken which looks most like the object and lies nearest to where it is expected, but
   nothing that lies on another object, and nothing that had stood there before the object was lost.
-* One that is followed in doubt is looked for as well where it is expected, and the better of the two answers is taken.
+* One whose mask is lost is looked for where it is expected on the same frame.
 """
 
 from __future__ import annotations
@@ -43,7 +43,6 @@ NEAR = 0.5  # sizes of the object; a place so far from where it is expected coun
 FLOOR = 0.5  # what a place counts for that is far away
 HERE = 0.6  # of what a place counts; nearer ones are taken for where it is expected, whatever else was there
 AGAIN, FAR = 0.75, 0.9  # presence from which an object is taken for found again: where it is expected, and far away
-DOUBT, BETTER = 0.8, 0.2  # presence below which an object is looked for though it is followed; by which that must win
 PARTLY = 3.0  # times smaller or larger than usual, beyond which what is found again counts for less
 CENTRED = 0.3  # sizes from the middle of a view, from which a place is looked at in a better one
 MOSTLY = 0.5  # of a mask; so much on other objects is too much
@@ -96,10 +95,9 @@ class RelocatingFollower(LightFollower):
                 answers[number] = self._relocated(seen, memory, list(answers.values()))
                 continue
             answers[number] = self._follow(seen, memory)
-            if answers[number].presence < DOUBT and memory.motion.steady >= STEADY:
-                other = self._relocated(seen, memory, list(answers.values())[:-1], everywhere=False)
-                if other.presence > answers[number].presence + BETTER:
-                    answers[number] = other
+            if box_of(answers[number]) is None:
+                others = list(answers.values())[:-1]
+                answers[number] = self._relocated(seen, memory, others, everywhere=False)
         return [answers[number] for number in range(len(memories))]
 
     def remember(
@@ -119,8 +117,9 @@ class RelocatingFollower(LightFollower):
                 continue
             share = area_of(answer) / memory.area if memory.area else 1.0
             agrees = memory.motion.agreement(seen.index, box) >= AGREES
-            if said and not agrees:
+            if not agrees and (said or memory.lost):
                 memory.motion.forget()
+                memory.motion.update(seen.index, box)
             changed = max(share, 1 / max(share, 1e-6))
             worth = said or (answer.presence >= SURE and agrees and changed <= WHOLE)
             if worth:
@@ -130,10 +129,10 @@ class RelocatingFollower(LightFollower):
             elif memory.motion.index is not None and abs(seen.index - memory.motion.index) > STALE:
                 memory.motion.forget()
             memory.last, memory.rgb, memory.box, memory.lost = answer, seen.rgb, box, 0
-            rate = SOON if worth else SLOWLY
-            memory.area *= 1.0 if said or not memory.area else 1 - rate + rate * share
             if said or not memory.area:
                 memory.area = area_of(answer)
+            else:
+                memory.area *= 1 + (SOON if worth else SLOWLY) * (share - 1)
 
     def forget(self, memory: LightMemory, index: int) -> None:
         """Take back what was told of a frame."""
@@ -173,8 +172,8 @@ class RelocatingFollower(LightFollower):
     ) -> Answer:
         """An object where it is expected, or `everywhere`; `taken`: where others are."""
         usual = memory.motion.expected(seen.index)
-        places = [] if usual is None else [usual]
         usual = memory.box if usual is None else usual
+        places = [] if usual is None else [usual]
         whole = self._whole(seen)
         if usual is None:
             return super()._search(seen, memory)
@@ -264,7 +263,7 @@ def peaks(place: Placement, looks: np.ndarray, box: np.ndarray, count: int) -> l
     half = (box[2:] - box[:2]) / 2
     found = []
     for _ in range(count):
-        y, x = np.unravel_index(int(mean.argmax()), mean.shape)
+        y, x = divmod(int(mean.argmax()), mean.shape[1])
         value = float(mean[y, x])
         if value == -np.inf:
             break
