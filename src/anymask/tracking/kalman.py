@@ -15,7 +15,7 @@ import numpy as np
 PLACE, VELOCITY = 1 / 20, 1 / 160  # deviations, of the box's size and of its size in a frame
 STEADY, AGREES = 15, 0.3  # frames in a row on which the box has agreed so far with what was expected: it is believed
 FAR = 100  # frames, after which nothing becomes less certain
-GROWING = 5  # frames that a box is expected to go on growing or shrinking for
+GROWING = 1  # frame that a box is expected to go on growing or shrinking for; what is hidden bit by bit seems to shrink
 
 Arrays = Mapping[str, np.ndarray]
 

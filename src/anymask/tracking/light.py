@@ -162,13 +162,24 @@ class LightFollower:
         """Take back what was told of a frame."""
         memory.appearance.forget(index)
 
-    def _learn(self, seen: Seen, view: EncodedImage, answer: Answer, appearance: Appearance, told: bool) -> None:
-        """Show a classifier the cells of a view, with the answer's logits there."""
+    def _learn(
+        self,
+        seen: Seen,
+        view: EncodedImage,
+        answer: Answer,
+        appearance: Appearance,
+        told: bool,
+        beside: Sequence[np.ndarray] = (),
+    ) -> None:
+        """Show a classifier the cells of a view, with the answer's logits there; of boxes `beside` it is told nothing."""
         features = seen.features(view)
-        logits = logits_at(answer.logits, answer.placement, centres(view.placement, len(features)))
+        cells = centres(view.placement, len(features))
+        logits = logits_at(answer.logits, answer.placement, cells)
+        for box in beside:
+            logits[((cells >= box[:2]) & (cells <= box[2:])).all(axis=-1)] = 0
         rows, columns = view.placement.valid(logits).shape
-        cells = features[:rows, :columns].reshape(-1, features.shape[-1])
-        appearance.learn(cells, logits[:rows, :columns].ravel(), seen.index if told else None)
+        known = features[:rows, :columns].reshape(-1, features.shape[-1])
+        appearance.learn(known, logits[:rows, :columns].ravel(), seen.index if told else None)
 
     def _given(self, seen: Seen, mask: np.ndarray) -> Answer:
         """A user's whole mask."""

@@ -46,7 +46,8 @@ AGAIN, FAR = 0.75, 0.9  # presence from which an object is taken for found again
 PARTLY = 3.0  # times smaller or larger than usual, beyond which what is found again counts for less
 CENTRED = 0.3  # sizes from the middle of a view, from which a place is looked at in a better one
 MOSTLY = 0.5  # of a mask; so much on other objects is too much
-RIVAL, ALIKE = 0.75, 0.5  # sizes within which a look-alike is known again; of the object's looks, what makes one
+RIVALS, RIVAL = 3, 0.75  # look-alikes at most; sizes within which one is known again
+REACH = 0.5  # sizes that an object may be away for every frame that it was lost
 PATIENT = 10  # frames that a look-alike is kept in mind for while it cannot be seen
 
 
@@ -148,16 +149,22 @@ class RelocatingFollower(LightFollower):
         if told or memory.learned >= WIDE_EVERY:
             memory.learned = 0
             whole = self._whole(seen)
-            self._learn(seen, whole, answer, memory.wide, told)
-            size = float((box[2:] - box[:2]).max())
-            looks = self._looks(seen, whole, memory.wide)
-            found = peaks(whole.placement, looks, box, CLOSER + 2)
-            own = max((value for place, value in found if apart(place, box) <= RIVAL * size), default=1.0)
-            memory.rivals = [
-                Rival(place, seen.index)
-                for place, value in found
-                if apart(place, box) > RIVAL * size and value > ALIKE * own
-            ]
+            for _ in range(2 if told else 1):  # what is alike is not known before the first time
+                self._learn(seen, whole, answer, memory.wide, told, [one.box for one in memory.rivals])
+                memory.rivals = self._alike(seen, memory, box)
+
+    def _alike(self, seen: Seen, memory: RelocatingMemory, box: np.ndarray) -> list[Rival]:
+        """What would be taken for the object if it were not known to be at `box`."""
+        whole, size = self._whole(seen), float((box[2:] - box[:2]).max())
+        likely = peaks(whole.placement, self._looks(seen, whole, memory.wide), box, RIVALS)
+        found = [Rival(box, seen.index)]
+        for place in [*(one.box for one in memory.rivals), *(place for place, _ in likely)]:
+            if any(apart(place, one.box) < RIVAL * size for one in found):
+                continue
+            there = box_of(self._closer(seen, memory, place, whole, box))
+            if there is not None and all(apart(there, one.box) > RIVAL * size for one in found):
+                found.append(Rival(there, seen.index))
+        return found[1 : 1 + RIVALS]
 
     @staticmethod
     def _whole(seen: Seen) -> EncodedImage:
@@ -185,12 +192,16 @@ class RelocatingFollower(LightFollower):
                 claim = answer.presence * (FLOOR + (1 - FLOOR) * near)
                 if box is None or answer.presence < FAR + (AGAIN - FAR) * near:
                     continue
+                if apart(box, usual) > REACH * (1 + memory.lost) * float((usual[2:] - usual[:2]).max()):
+                    continue
                 if claim > most and self._claimed(answer, taken) <= MOSTLY:
                     best, most = answer, claim
             if last or most > AGAIN * (FLOOR + (1 - FLOOR) * HERE):
                 break
             looks = self._looks(seen, whole, memory.wide)
-            places = self._unclaimed(seen, memory, usual, peaks(whole.placement, looks, usual, CLOSER + 2))[:CLOSER]
+            places = self._unclaimed(seen, memory, usual, peaks(whole.placement, looks, usual, CLOSER + RIVALS))[
+                :CLOSER
+            ]
         return best
 
     def _centred(self, seen: Seen, memory: RelocatingMemory, place: np.ndarray, usual: np.ndarray) -> np.ndarray:
@@ -208,7 +219,7 @@ class RelocatingFollower(LightFollower):
         size, free = float((usual[2:] - usual[:2]).max()), []
         for place, _ in found:
             known = [one for one in memory.rivals if apart(one.box, place) < RIVAL * size]
-            if known:
+            if known and known[0].index != seen.index:  # the best of the places near it is where it is
                 known[0].box, known[0].index = place, seen.index
             if not known or self._nearness(seen, memory, place) > HERE:
                 free.append(place)
