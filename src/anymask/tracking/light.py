@@ -171,7 +171,7 @@ class LightFollower:
         told: bool,
         beside: Sequence[np.ndarray] = (),
     ) -> None:
-        """Show a classifier the cells of a view, with the answer's logits there; of boxes `beside` it is told nothing."""
+        """Show a classifier the cells of a view, with the answer's logits there, but none of the boxes `beside` it."""
         features = seen.features(view)
         cells = centres(view.placement, len(features))
         logits = logits_at(answer.logits, answer.placement, cells)

@@ -241,7 +241,8 @@ class RelocatingFollower(LightFollower):
         others = np.zeros_like(answer.logits, bool)
         for other in taken:
             others |= on_cells(other, answer.placement, cells) > 0
-        return float(np.count_nonzero(answer.placement.valid(others) & on) / max(1, np.count_nonzero(on)))
+        shared = int(np.count_nonzero(answer.placement.valid(others) & on))
+        return shared / max(1, int(np.count_nonzero(on)))
 
     def _judged(
         self,
