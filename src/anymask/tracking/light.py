@@ -227,13 +227,18 @@ class LightFollower:
         found = spots(view.placement, self._looks(seen, view, memory.appearance))
         if not found:
             return self._nowhere(view.placement)
-        return self._closer(seen, memory, found[0], view, memory.box)
+        return self._closer(seen, memory, found[0], memory.box, view)
 
     def _closer(
-        self, seen: Seen, memory: LightMemory, spot: np.ndarray, view: EncodedImage, usual: np.ndarray | None
+        self,
+        seen: Seen,
+        memory: LightMemory,
+        spot: np.ndarray,
+        usual: np.ndarray | None,
+        view: EncodedImage | None = None,
     ) -> Answer:
         """What a place that looks like a lost object is, in a view as is usual for a box of its size; where none is
-        known, in the view that the place was found in."""
+        known, in the `view` that the place was found in."""
         if usual is not None:
             shift = (spot[:2] + spot[2:] - usual[:2] - usual[2:]) / 2
             view = seen.view(view_of(usual + np.tile(shift, 2), seen.height, seen.width))
@@ -241,6 +246,7 @@ class LightFollower:
             if not found:
                 return self._nowhere(view.placement)
             spot = found[0]
+        assert view is not None
         looks = self._looks(seen, view, memory.appearance)
         network, score = self._asked(view, spot, np.clip(CLIP * looks, -CLIP, CLIP))
         logits = NETWORK * network + APPEARANCE * looks

@@ -10,7 +10,8 @@ What it does beside `anymask.tracking.light`:
   distractors in mind: Videnovic et al. 2025, arXiv 2411.17576).
 * A lost object is looked for where it is expected, and in the whole frame; the best places are looked at closer, and of
   what is found there that is taken which looks most like the object and lies nearest to where it is expected, but
-  nothing that lies on another object, and nothing that had stood there before the object was lost.
+  nothing that lies on another object, and nothing that had stood there before the object was lost, or farther away than
+  it can have got to.
 * One whose mask is lost is looked for where it is expected on the same frame.
 """
 
@@ -42,7 +43,7 @@ ELSEWHERE, ROOM = 6.0, 0.5  # taken from logits beyond the expected box and so m
 NEAR = 0.5  # sizes of the object; a place so far from where it is expected counts for about 0.6 of what it looks
 FLOOR = 0.5  # what a place counts for that is far away
 HERE = 0.6  # of what a place counts; nearer ones are taken for where it is expected, whatever else was there
-AGAIN, FAR = 0.75, 0.9  # presence from which an object is taken for found again: where it is expected, and far away
+AGAIN, FAR = 0.75, 0.95  # presence from which an object is taken for found again: where it is expected, and far away
 PARTLY = 3.0  # times smaller or larger than usual, beyond which what is found again counts for less
 CENTRED = 0.3  # sizes from the middle of a view, from which a place is looked at in a better one
 MOSTLY = 0.5  # of a mask; so much on other objects is too much
@@ -161,7 +162,7 @@ class RelocatingFollower(LightFollower):
         for place in [*(one.box for one in memory.rivals), *(place for place, _ in likely)]:
             if any(apart(place, one.box) < RIVAL * size for one in found):
                 continue
-            there = box_of(self._closer(seen, memory, place, whole, box))
+            there = box_of(self._closer(seen, memory, place, box))
             if there is not None and all(apart(there, one.box) > RIVAL * size for one in found):
                 found.append(Rival(there, seen.index))
         return found[1 : 1 + RIVALS]
@@ -180,28 +181,31 @@ class RelocatingFollower(LightFollower):
         """An object where it is expected, or `everywhere`; `taken`: where others are."""
         usual = memory.motion.expected(seen.index)
         usual = memory.box if usual is None else usual
-        places = [] if usual is None else [usual]
-        whole = self._whole(seen)
         if usual is None:
             return super()._search(seen, memory)
-        best, most = self._nowhere(whole.placement), 0.0
+        places, size = [usual], float((usual[2:] - usual[:2]).max())
+        whole = Placement.letterbox(seen.height, seen.width, self.spec.input.side)
+        best, most = self._nowhere(whole), 0.0
         for last in (not everywhere, True):
             for place in places:
-                answer = self._closer(seen, memory, self._centred(seen, memory, place, usual), whole, usual)
-                near = 0.0 if (box := box_of(answer)) is None else self._nearness(seen, memory, box)
-                claim = answer.presence * (FLOOR + (1 - FLOOR) * near)
-                if box is None or answer.presence < FAR + (AGAIN - FAR) * near:
+                answer = self._closer(seen, memory, self._centred(seen, memory, place, usual), usual)
+                box = box_of(answer)
+                if box is None:
                     continue
-                if apart(box, usual) > REACH * (1 + memory.lost) * float((usual[2:] - usual[:2]).max()):
+                if apart(box, usual) > REACH * (1 + memory.lost) * size:
+                    memory.rivals = [*memory.rivals, Rival(box, seen.index)][-2 * RIVALS :]  # so fast nothing is
+                    continue
+                near = self._nearness(seen, memory, box)
+                claim = answer.presence * (FLOOR + (1 - FLOOR) * near)
+                if answer.presence < FAR + (AGAIN - FAR) * near:
                     continue
                 if claim > most and self._claimed(answer, taken) <= MOSTLY:
                     best, most = answer, claim
             if last or most > AGAIN * (FLOOR + (1 - FLOOR) * HERE):
                 break
-            looks = self._looks(seen, whole, memory.wide)
-            places = self._unclaimed(seen, memory, usual, peaks(whole.placement, looks, usual, CLOSER + RIVALS))[
-                :CLOSER
-            ]
+            view = self._whole(seen)
+            found = peaks(view.placement, self._looks(seen, view, memory.wide), usual, CLOSER + RIVALS)
+            places = self._unclaimed(seen, memory, usual, found)[:CLOSER]
         return best
 
     def _centred(self, seen: Seen, memory: RelocatingMemory, place: np.ndarray, usual: np.ndarray) -> np.ndarray:
