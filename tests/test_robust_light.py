@@ -13,7 +13,7 @@ from anymask.placement import NOTHING, Placement
 from anymask.tracking.follower import Answer
 from anymask.tracking.light import LightFollower
 from anymask.tracking.motion import centres, flow_between, sampled
-from anymask.tracking.relocation import RIVALS, RelocatingFollower, RelocatingMemory, Rival, apart, peaks
+from anymask.tracking.relocation import PATIENT, RIVALS, RelocatingFollower, RelocatingMemory, Rival, apart, peaks
 
 HEIGHT, WIDTH = 120, 240
 RED = np.array([214, 40, 30], np.float32)
@@ -201,8 +201,8 @@ def test_look_alikes_are_kept_in_mind_for_a_while():
     moved = there + 8
     assert follower._unclaimed(SimpleNamespace(index=1), memory, usual, [(moved, 0.9), (there + 60, 0.8)])[0][0] == 160
     assert memory.rivals[0].box is moved
-    assert follower._unclaimed(SimpleNamespace(index=11), memory, usual, []) == [] and memory.rivals
-    assert follower._unclaimed(SimpleNamespace(index=12), memory, usual, []) == [] and not memory.rivals
+    assert follower._unclaimed(SimpleNamespace(index=1 + PATIENT), memory, usual, []) == [] and memory.rivals
+    assert follower._unclaimed(SimpleNamespace(index=2 + PATIENT), memory, usual, []) == [] and not memory.rivals
     memory.rivals = [Rival(usual, 12)]
     assert len(follower._unclaimed(SimpleNamespace(index=12), memory, usual, [(usual, 0.9)])) == 1, "where it should be"
 

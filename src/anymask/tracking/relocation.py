@@ -49,7 +49,7 @@ CENTRED = 0.3  # sizes from the middle of a view, from which a place is looked a
 MOSTLY = 0.5  # of a mask; so much on other objects is too much
 RIVALS, RIVAL = 3, 0.75  # look-alikes at most; sizes within which one is known again
 REACH = 0.5  # sizes that an object may be away for every frame that it was lost
-PATIENT = 10  # frames that a look-alike is kept in mind for while it cannot be seen
+PATIENT = 60  # frames that a look-alike is kept in mind for while it cannot be seen
 
 
 @dataclass
@@ -192,10 +192,12 @@ class RelocatingFollower(LightFollower):
                 box = box_of(answer)
                 if box is None:
                     continue
-                if apart(box, usual) > REACH * (1 + memory.lost) * size:
-                    memory.rivals = [*memory.rivals, Rival(box, seen.index)][-2 * RIVALS :]  # so fast nothing is
-                    continue
                 near = self._nearness(seen, memory, box)
+                if near <= HERE and any(apart(box, one.box) < RIVAL * size for one in memory.rivals):
+                    continue
+                if apart(box, usual) > REACH * (1 + memory.lost) * size:  # so fast nothing is
+                    memory.rivals = [*memory.rivals, Rival(box, seen.index)][-2 * RIVALS :]
+                    continue
                 claim = answer.presence * (FLOOR + (1 - FLOOR) * near)
                 if answer.presence < FAR + (AGAIN - FAR) * near:
                     continue
