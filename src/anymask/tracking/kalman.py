@@ -60,7 +60,7 @@ class BoxMotion:
         if self._state is None or self.index is None:
             return None
         state = self._state[:, 0] + self._ahead(index - self.index) * self._state[:, 1]
-        half = np.maximum(state[2:], 1e-6) / 2
+        half = np.maximum(state[2:], self._state[2:, 0] / 2) / 2
         return np.asarray(np.concatenate([state[:2] - half, state[:2] + half]))
 
     def spread(self, index: int) -> float:

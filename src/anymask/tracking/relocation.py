@@ -117,7 +117,9 @@ class RelocatingFollower(LightFollower):
                 memory.lost += 1
                 memory.rgb = None
                 continue
-            share = area_of(answer) / memory.area if memory.area else 1.0
+            if said or not memory.area:
+                memory.area = area_of(answer)
+            share = area_of(answer) / memory.area
             agrees = memory.motion.agreement(seen.index, box) >= AGREES
             if not agrees and (said or memory.lost):
                 memory.motion.forget()
@@ -131,10 +133,7 @@ class RelocatingFollower(LightFollower):
             elif memory.motion.index is not None and abs(seen.index - memory.motion.index) > STALE:
                 memory.motion.forget()
             memory.last, memory.rgb, memory.box, memory.lost = answer, seen.rgb, box, 0
-            if said or not memory.area:
-                memory.area = area_of(answer)
-            else:
-                memory.area *= 1 + (SOON if worth else SLOWLY) * (share - 1)
+            memory.area *= 1 + (SOON if worth else SLOWLY) * (share - 1)
 
     def forget(self, memory: LightMemory, index: int) -> None:
         """Take back what was told of a frame."""
