@@ -37,7 +37,7 @@ def main() -> None:
     made = 0
     while made < options.clips:
         chosen = [records[i] for i in random.choice(len(records), 3, replace=False)]
-        things = [_thing(path, random) for path in chosen[:2]]
+        things = [thing_of(path, random) for path in chosen[:2]]
         if things[0] is None or things[1] is None:
             continue
         ground = read_image(chosen[2].with_suffix(".jpg"))
@@ -49,7 +49,7 @@ def main() -> None:
         made += 1
 
 
-def _thing(path: Path, random: np.random.Generator) -> np.ndarray | None:
+def thing_of(path: Path, random: np.random.Generator) -> np.ndarray | None:
     """An object of a labelled picture, RGBA; None where the picture has none that is large and whole enough."""
     record = json.loads(path.read_text(encoding="utf-8"))
     if "image" not in record:
@@ -92,12 +92,12 @@ def clip(
             np.float32
         )
         place = start + speed * t + 6 * np.sin(0.5 * t + phase)
-        colour, alpha = _laid(thing, place, size * grow**t, turn * t, bend * np.sin(0.4 * t + phase[0]))
+        colour, alpha = laid(thing, place, size * grow**t, turn * t, bend * np.sin(0.4 * t + phase[0]))
         rgb += (colour * (1 + light * t) - rgb) * alpha[..., None]
         mask = alpha > 0.5
         if crosses:
             x = np.interp(t, (0, frames - 1), (-0.3 * WIDTH, 1.3 * WIDTH))
-            colour, alpha = _laid(other, np.array([x, start[1]]), 0.5 * HEIGHT, 0.0, 0.0)
+            colour, alpha = laid(other, np.array([x, start[1]]), 0.5 * HEIGHT, 0.0, 0.0)
             rgb += (colour - rgb) * alpha[..., None]
             mask &= alpha <= 0.5
         rgb += random.normal(0, 2, rgb.shape)
@@ -105,14 +105,19 @@ def clip(
     return made
 
 
-def _laid(
-    thing: np.ndarray, place: np.ndarray, size: float, degrees: float, bend: float
+def laid(
+    thing: np.ndarray,
+    place: np.ndarray,
+    size: float,
+    degrees: float,
+    bend: float,
+    canvas: tuple[int, int] = (WIDTH, HEIGHT),
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A thing on a canvas of the frame's size: its colours float32 [H, W, 3] and alpha [H, W]."""
+    """A thing on a canvas of the frame's width and height: its colours float32 [H, W, 3] and alpha [H, W]."""
     h, w = thing.shape[:2]
     scale = size / max(h, w)
     angle = np.radians(degrees)
-    x, y = np.meshgrid(np.arange(WIDTH, dtype=np.float32), np.arange(HEIGHT, dtype=np.float32))
+    x, y = np.meshgrid(*(np.arange(length, dtype=np.float32) for length in canvas))
     x, y = x - np.float32(place[0]), y - np.float32(place[1])
     along, down = np.cos(angle) * x + np.sin(angle) * y, -np.sin(angle) * x + np.cos(angle) * y
     along = along + bend * size * np.sin(down * 2 * np.pi / size)

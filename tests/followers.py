@@ -35,8 +35,9 @@ class Colour:
 class ColourFollower:
     """`anymask.tracking.follower.Follower`; keeps a log of the calls."""
 
-    def __init__(self):
+    def __init__(self, robust=False):
         self.spec = find("pocket")
+        self.robust = robust
         self.seen = []
         self.before = []
         self.ways = []
@@ -82,5 +83,5 @@ class ColourFollower:
         return Answer(logits, place, 0.9 if presence else 0.0, presence)
 
 
-def colour_tracker() -> Tracker:
-    return Tracker.over(ColourFollower())
+def colour_tracker(robust: bool = False) -> Tracker:
+    return Tracker.over(ColourFollower(robust))

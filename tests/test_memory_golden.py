@@ -8,6 +8,8 @@ import pytest
 from parity.seeded import sample_indices, seeded_video
 
 import anymask
+from anymask.recall import PROMPTED
+from anymask.tracking.memory import MemoryFollower
 
 GOLDEN = parity.Golden("sam2.1_hiera_tiny.video")
 VIDEO, FIX = GOLDEN.settings["video"], GOLDEN.settings["frame4_correction"]
@@ -29,11 +31,20 @@ def compare_on_average(name: str, masks: anymask.Masks) -> None:
     assert np.sqrt((apart**2).mean()) < 0.03, name
 
 
+@pytest.fixture
+def tracker(shared_home: Path) -> anymask.Tracker:
+    return anymask.Tracker("sam2.1_hiera_tiny", "cpu", "fp32", parity.saved("sam2.1_hiera_tiny", shared_home))
+
+
+@pytest.fixture(scope="module")
+def video() -> list[np.ndarray]:
+    found: list[np.ndarray] = seeded_video(VIDEO["height"], VIDEO["width"], VIDEO["frames"], VIDEO["seed"])
+    return found
+
+
 @pytest.mark.slow
-def test_a_session_finds_what_the_reference_does(shared_home: Path) -> None:
-    path = parity.saved("sam2.1_hiera_tiny", shared_home)
-    video = seeded_video(VIDEO["height"], VIDEO["width"], VIDEO["frames"], VIDEO["seed"])
-    session = anymask.Tracker("sam2.1_hiera_tiny", "cpu", "fp32", path).open(video)
+def test_a_session_finds_what_the_reference_does(tracker: anymask.Tracker, video: list[np.ndarray]) -> None:
+    session = tracker.open(video)
     for number, click in GOLDEN.settings["frame0_clicks"].items():
         session.prompt(0, int(number), **click)
     whole = []
@@ -53,3 +64,24 @@ def test_a_session_finds_what_the_reference_does(shared_home: Path) -> None:
         else:
             compare_on_average(f"pass2_cond.frame{frame}", masks)
         assert masks.extra["object_id"].tolist() == [1]
+
+
+@pytest.mark.slow
+def test_a_robust_session_is_sound(tracker: anymask.Tracker, video: list[np.ndarray]) -> None:
+    """With made-up weights nobody can say whether it is better; but the objects share no pixel, and what is not
+    believed is not read while there is something that is."""
+    assert isinstance(tracker.follower, MemoryFollower)
+    robust = anymask.Tracker.over(MemoryFollower(tracker.follower.segmenter, robust=True))
+    session = robust.open(video)
+    for number, click in GOLDEN.settings["frame0_clicks"].items():
+        session.prompt(0, int(number), **click)
+    for frame, masks in session.propagate(stop=4):
+        assert np.isfinite(masks.logits).all()
+        if frame:
+            assert not (masks.array[0] & masks.array[1]).any()
+    for number, one in session._objects.items():
+        kept = one.memory
+        assert all(found.quality.presence >= 0.5 for found in kept.tracked.values()), number
+        read = kept.recollect(4, None, False)
+        trusted = sum(found.quality.trusted for found in kept.tracked.values())
+        assert read.rows == (PROMPTED, *range(trusted or len(kept.tracked)))

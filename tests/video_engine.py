@@ -87,8 +87,8 @@ class ColourEngine:
         return Answered(logits, scores, pointers, np.where(there, 3.0, -3.0).astype(np.float32))
 
 
-def memory_tracker(path, content=b"weights"):
+def memory_tracker(path, content=b"weights", robust=False):
     """A tracker over such an engine, whose weights are said to be the file `path`; and the engine."""
     path.write_bytes(content)
     engine = ColourEngine()
-    return Tracker.over(MemoryFollower(Segmenter.over(engine, path))), engine
+    return Tracker.over(MemoryFollower(Segmenter.over(engine, path), robust)), engine

@@ -19,6 +19,7 @@ from anymask.tracking.follower import Follower
 from anymask.tracking.frames import Video, open_frames
 from anymask.tracking.light import LightFollower
 from anymask.tracking.memory import MemoryFollower
+from anymask.tracking.relocation import RelocatingFollower
 from anymask.tracking.session import Session
 
 
@@ -32,21 +33,30 @@ class Tracker:
         device: auto, cpu, cuda or mps.
         precision: auto, fp32, bf16 or fp16.
         weights: a checkpoint's path, to use instead of the model's own weights.
+        robust: take measures against drift in long clips, among look-alikes and behind things: learn and remember only
+            from frames that are to be believed, look for a lost object in the whole frame, let objects exclude each
+            other. It costs time where objects are lost. Without it SAM 2's models answer as the reference does.
 
     Raises ModelError, WeightsError or MissingExtraError when that cannot be had.
     """
 
     def __init__(
-        self, model: str = "pocket", device: str = "auto", precision: str = "auto", weights: str | Path | None = None
+        self,
+        model: str = "pocket",
+        device: str = "auto",
+        precision: str = "auto",
+        weights: str | Path | None = None,
+        robust: bool = False,
     ) -> None:
         spec = find(model, "segment")
         if spec.memory:
             engine = load_video_engine(model, device, precision, weights)
-            self.follower: Follower = MemoryFollower(Segmenter.over(engine, weights))
+            self.follower: Follower = MemoryFollower(Segmenter.over(engine, weights), robust)
             return
         if not spec.prompts.mask:  # told before anything is fetched or loaded
             raise ModelError(f"{spec.name} takes no mask as a prompt, so that it cannot follow objects; use pocket.")
-        self.follower = LightFollower(Segmenter(model, device, precision, weights))
+        light = RelocatingFollower if robust else LightFollower
+        self.follower = light(Segmenter(model, device, precision, weights))
 
     @classmethod
     def over(cls, follower: Follower) -> Tracker:
@@ -64,6 +74,11 @@ class Tracker:
     def name(self) -> str:
         """The model's name."""
         return self.spec.name
+
+    @property
+    def robust(self) -> bool:
+        """Whether measures against drift are taken."""
+        return self.follower.robust
 
     def open(self, video: Video) -> Session:
         """A session on a video: a clip's path, a folder of pictures in the order of their numbers, an array `[T, H, W,
@@ -87,4 +102,4 @@ class Tracker:
         return load(self.follower, path, open_frames(video))
 
     def __repr__(self) -> str:
-        return f"Tracker({self.name!r})"
+        return f"Tracker({self.name!r}{', robust=True' if self.robust else ''})"

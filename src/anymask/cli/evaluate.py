@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from anymask.cli.options import Device, Model, Precision, Weights, note
+from anymask.cli.options import Device, Model, Precision, Robust, Weights, note
 from anymask.errors import FormatError
 from anymask.progress import progress
 
@@ -31,6 +31,8 @@ EXAMPLES = """\
   anymask evaluate photos/ --task everything --second-look
 
   anymask evaluate DAVIS/ --task video --plots figures/
+
+  anymask evaluate DAVIS/ --task video --robust
 """
 
 TASKS = ("prompts", "matte", "edges", "frames", "everything", "video")
@@ -107,6 +109,7 @@ def evaluate(
         list[str] | None,
         typer.Option("--start", help="video: from the first frame's mask, or from a click; by default from both."),
     ] = None,
+    robust: Robust = False,
     json_path: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file, too.")] = None,
 ) -> None:
     """How good a model is: mean IoU by kind of prompt, the measures of its mattes, the boundaries and objects that it
@@ -127,7 +130,7 @@ def evaluate(
     elif task == "everything":
         figures = _proposals(folder, loaded, limit, min_area, seed, second_look)
     else:
-        figures = _video(folder, loaded, limit, frames, start, plots)
+        figures = _video(folder, loaded, robust, limit, frames, start, plots)
     _write(json_path, figures)
 
 
@@ -279,7 +282,13 @@ def _proposals(
 
 
 def _video(
-    folder: Path, loaded: Loaded, limit: int | None, frames: int | None, start: list[str] | None, plots: Path | None
+    folder: Path,
+    loaded: Loaded,
+    robust: bool,
+    limit: int | None,
+    frames: int | None,
+    start: list[str] | None,
+    plots: Path | None,
 ) -> dict[str, object]:
     from anymask.evaluation.video import STARTS, evaluate_video
     from anymask.tracker import Tracker
@@ -290,7 +299,7 @@ def _video(
     starts = tuple(start) if start else STARTS
     with progress("Evaluating") as advance:
         result = evaluate_video(
-            folder, Tracker(*loaded), starts=starts, frames=frames, limit=limit, on_progress=advance
+            folder, Tracker(*loaded, robust), starts=starts, frames=frames, limit=limit, on_progress=advance
         )
     rows = [(sequence, *one) for sequence in result.sequences for one in _tracked(result, sequence)]
     _table(("clip", "from", "method", "J", "F", "J&F"), [*rows, *(("mean", *one) for one in _tracked(result, None))])

@@ -13,6 +13,14 @@ Model = Annotated[str, typer.Option("--model", "-m", help="A name from [bold]any
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 Precision = Annotated[str, typer.Option("--precision", help="auto, fp32, bf16 or fp16.")]
 Weights = Annotated[Path | None, typer.Option("--weights", help="Weights of your own instead of the model's.")]
+Robust = Annotated[
+    bool,
+    typer.Option(
+        "--robust/--plain",
+        help="With measures against drift: among look-alikes, behind things, in long clips; objects exclude each "
+        "other.",
+    ),
+]
 
 
 def numbers(text: str, option: str, shape: str) -> list[float]:

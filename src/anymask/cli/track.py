@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from anymask.cli.options import Device, Model, Precision, Weights, note
+from anymask.cli.options import Device, Model, Precision, Robust, Weights, note
 from anymask.errors import FormatError
 
 EXAMPLES = """\
@@ -17,7 +17,7 @@ EXAMPLES = """\
 
   anymask track clip.mp4 --point 0:320,180 --point 40:300,150,0 --cutout cut.webm
 
-  anymask track frames/ --mask 0:first.png --labels masks/
+  anymask track frames/ --mask 0:first.png --labels masks/ --robust
 """
 
 
@@ -72,6 +72,7 @@ def track(
         Path | None,
         typer.Option("--session", help="Write the session, to be gone on with in Python.", show_default=False),
     ] = None,
+    robust: Robust = False,
     model: Model = "pocket",
     device: Device = "auto",
     precision: Precision = "auto",
@@ -94,7 +95,7 @@ def track(
     targets = {"labels": labels, "json": json_path, "overlay": overlay, "cutout": cutout}
     if video.is_file() and any(path and path.exists() and path.samefile(video) for path in targets.values()):
         raise FormatError(f"{video} would be overwritten; choose another name.")
-    with Tracker(model, device, precision, weights).open(video) as session:
+    with Tracker(model, device, precision, weights, robust).open(video) as session:
         writers = open_writers(session, fps, **targets)
         with video_progress("Frames") as advance:
             result = track_video(session, prompts, writers, stop=stop, on_progress=advance)

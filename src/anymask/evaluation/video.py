@@ -4,8 +4,10 @@ mask and optical flow alone achieve. The measures and what counts are in `anymas
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +136,7 @@ def evaluate_video(
         FormatError: there are no clips in this layout, or a mask is damaged, of another size than its frame, or empty
             on the first one.
     """
+    name = f"{tracker.name}, robust" if tracker.robust else tracker.name
     clips = [_cut(clip, frames) for clip in sequences(Path(folder))[:limit]]
     total = sum(len(clip.frames) for clip in clips) * len(starts)
     done = 0
@@ -144,30 +147,34 @@ def evaluate_video(
         objects = [int(value) for value in np.unique(truths[0]) if value]
         if not objects:
             raise FormatError(f"The first mask of {clip.name} is empty.")
+        first: dict[tuple[str, int], np.ndarray] = {}
+        found: dict[tuple[str, int], list[np.ndarray]] = {}
+        seconds: dict[str, float] = {}
         for start in starts:
-            first: dict[int, np.ndarray] = {}
-            found: dict[int, list[np.ndarray]] = {}
             with tracker.open([str(path) for path in clip.frames]) as session:
                 if session.frame(0).shape[:2] != truths[0].shape:
                     raise FormatError(f"The masks of {clip.name} are of another size than its frames.")
                 for value in objects:
                     truth = truths[0] == value
                     asked = {"mask": truth} if start == "mask" else {"points": [centre_of(truth)]}
-                    first[value] = session.prompt(0, value, **asked).array[0]
-                    found[value] = [first[value]]
+                    first[start, value] = session.prompt(0, value, **asked).array[0]
+                    found[start, value] = [first[start, value]]
                 begun = time.perf_counter()
                 for index, masks in session.propagate():
                     for value, mask in zip(masks.extra["object_id"], masks.array, strict=True):
                         if index:
-                            found[int(value)].append(mask)
+                            found[start, int(value)].append(mask)
                     done += 1
                     on_progress(done, total)
-            seconds = time.perf_counter() - begun
-            for value in objects:
-                tracks.append(_track(clip, value, start, tracker.name, iter(found[value]), truths, seconds))
-                tracks.append(_track(clip, value, start, STILL, _still(first[value]), truths, 0.0))
-                tracks.append(_track(clip, value, start, FLOW, _flowing(first[value], clip), truths, 0.0))
-    return TracksResult(tracker.name, str(folder), tuple(tracks))
+            seconds[start] = time.perf_counter() - begun
+        flowing = _measured(_flowing(first, clip), truths)
+        for start, value in first:
+            followed = _measured(({(start, value): mask} for mask in found[start, value]), truths)[start, value]
+            still = _measured(repeat({(start, value): first[start, value]}), truths)[start, value]
+            tracks.append(Track(clip.name, value, start, name, *followed, seconds[start]))
+            tracks.append(Track(clip.name, value, start, STILL, *still, 0.0))
+            tracks.append(Track(clip.name, value, start, FLOW, *flowing[start, value], 0.0))
+    return TracksResult(name, str(folder), tuple(tracks))
 
 
 def _cut(clip: Sequence, frames: int | None) -> Sequence:
@@ -176,41 +183,35 @@ def _cut(clip: Sequence, frames: int | None) -> Sequence:
     return Sequence(clip.name, clip.frames[:frames], clip.labels[:frames])
 
 
-def _track(
-    clip: Sequence,
-    value: int,
-    start: str,
-    method: str,
-    masks: Iterator[np.ndarray],
-    truths: list[np.ndarray],
-    seconds: float,
-) -> Track:
-    pairs = [(mask, truth == value) for truth, mask in zip(truths, masks, strict=False)]
-    j = np.array([region_similarity(*pair) for pair in pairs])
-    f = np.array([boundary_accuracy(*pair) for pair in pairs])
-    return Track(clip.name, value, start, method, j, f, seconds)
+def _measured(
+    frames: Iterable[dict[tuple[str, int], np.ndarray]], truths: list[np.ndarray]
+) -> dict[tuple[str, int], tuple[np.ndarray, np.ndarray]]:
+    """J and F of every frame, float `[T]`, of masks by start and object."""
+    measured: dict[tuple[str, int], list[tuple[float, float]]] = defaultdict(list)
+    for truth, masks in zip(truths, frames, strict=False):
+        for key, mask in masks.items():
+            pair = mask, truth == key[1]
+            measured[key].append((region_similarity(*pair), boundary_accuracy(*pair)))
+    tables = {key: np.array(values) for key, values in measured.items()}
+    return {key: (table[:, 0], table[:, 1]) for key, table in tables.items()}
 
 
-def _still(mask: np.ndarray) -> Iterator[np.ndarray]:
-    while True:
-        yield mask
-
-
-def _flowing(mask: np.ndarray, clip: Sequence) -> Iterator[np.ndarray]:
-    """The first mask moved from frame to frame along DIS flow (Kroeger et al. 2016) of whole frames, cut at one half
+def _flowing(first: dict[tuple[str, int], np.ndarray], clip: Sequence) -> Iterator[dict[tuple[str, int], np.ndarray]]:
+    """The first masks moved from frame to frame along DIS flow (Kroeger et al. 2016) of whole frames, cut at one half
     each time; that was found to hold better than moving a soft mask, and than following each pixel back to the first
-    frame."""
-    yield mask
-    height, width = mask.shape
+    frame. The flow is found once for all of them."""
+    yield first
+    masks = first
+    height, width = next(iter(first.values())).shape
     grid = np.dstack(np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)))
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     before: np.ndarray | None = None
     for path in clip.frames:
         grey = cv2.cvtColor(read_image(path), cv2.COLOR_RGB2GRAY)
         if before is not None:
-            flow = search.calc(grey, before, None)  # type: ignore[call-overload]
-            mask = _at(mask.astype(np.float32), grid + flow) > 0.5
-            yield mask
+            places = grid + search.calc(grey, before, None)  # type: ignore[call-overload]
+            masks = {key: _at(mask.astype(np.float32), places) > 0.5 for key, mask in masks.items()}
+            yield masks
         before = grey
 
 

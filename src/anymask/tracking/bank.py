@@ -2,7 +2,8 @@
 
 Of every frame that a user prompted: its memory and its pointer, for good. Of frames that were tracked: the memories of
 the last twelve, twice what a frame reads, so that a correction a few frames back, or turning round, finds those that it
-needs; and a thousand pointers.
+needs; and a thousand pointers. With `choosy` the twelve are the last that are trusted (`anymask.recall.Quality`), so
+that what was seen before an object was hidden is still known when it comes out again.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from anymask.errors import WeightsError
-from anymask.recall import MAPS, recall
+from anymask.recall import MAPS, Quality, recall, recall_trusted
+from anymask.tracking.kalman import BoxMotion
 
 KEPT_MAPS, KEPT_POINTERS = 2 * MAPS, 1000
+SURE = Quality(1.0, 1.0, 1.0)
 
 
 @dataclass(eq=False)
@@ -29,6 +32,7 @@ class Remembered:
         logits: float32 `[h, w]`, the answer that a correction starts from.
         passed: whether frames were propagated over it; only then is a prompt there seen in the light of memory.
         backward: from later frames to earlier ones.
+        quality: how far a tracked frame is to be believed; only `choosy` banks ask.
     """
 
     map: np.ndarray | None
@@ -36,6 +40,7 @@ class Remembered:
     logits: np.ndarray | None = None
     passed: bool = True
     backward: bool = False
+    quality: Quality = SURE
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,11 +60,16 @@ class Bank:
     Args:
         weights: gives what tells the network's weights from others, by which a saved bank is known again.
         arrays: what `arrays` gave.
+        choosy: read the latest frames that are trusted, not just the latest.
 
     Raises WeightsError when these are of other weights, or damaged.
     """
 
-    def __init__(self, weights: Callable[[], str], arrays: Mapping[str, np.ndarray] | None = None) -> None:
+    def __init__(
+        self, weights: Callable[[], str], arrays: Mapping[str, np.ndarray] | None = None, choosy: bool = False
+    ) -> None:
+        self.choosy = choosy
+        self.motion = BoxMotion()
         self.told: dict[int, Remembered] = {}
         self.tracked: OrderedDict[int, Remembered] = OrderedDict()
         self.index: int | None = None
@@ -88,6 +98,8 @@ class Bank:
         self.tracked.pop(index, None)
         self.tracked[index] = kept
         whole = [one for one in self.tracked.values() if one.map is not None]
+        if self.choosy:  # of those that are not trusted the latest, where there is none else
+            whole.sort(key=lambda one: one.quality.trusted)
         for oldest in whole[:-KEPT_MAPS]:
             oldest.map = oldest.logits = None
         while len(self.tracked) > KEPT_POINTERS:
@@ -95,7 +107,12 @@ class Bank:
 
     def recollect(self, index: int, count: int | None, reverse: bool) -> Recollection:
         """What a frame is seen in the light of; `count`: how many frames the video has, if that is known."""
-        found = recall(index, self.told, self.tracked, count, reverse)
+        if self.choosy:
+            qualities = {frame: one.quality for frame, one in self.tracked.items()}
+            mapped = {frame for frame, one in self.tracked.items() if one.map is not None}
+            found = recall_trusted(index, self.told, qualities, mapped, count, reverse)
+        else:
+            found = recall(index, self.told, self.tracked, count, reverse)
         maps = [(row, kept.map) for frame, row in found.maps if (kept := self.of(frame)) and kept.map is not None]
         pointers = [(t, kept.pointer) for frame, t in found.pointers if (kept := self.of(frame))]
         known = [(time, pointer) for time, pointer in pointers if pointer is not None]
@@ -114,6 +131,8 @@ class Bank:
         made = {
             "weights": np.array(self._weights()),
             "index": np.array([-1 if self.index is None else self.index], np.int64),
+            "tracked_quality": np.array([one.quality for one in self.tracked.values()], float).reshape(-1, 3),
+            **self.motion.arrays(),
         }
         for name, group in (("told", self.told), ("tracked", self.tracked)):
             about = [(frame, one.passed, one.backward) for frame, one in group.items()]
@@ -134,6 +153,10 @@ class Bank:
                 for frame, passed, backward in arrays[f"{name}_frames"].tolist():
                     there, pointer, logits = (parts[part].get(frame) for part in ("map", "pointer", "logits"))
                     group[frame] = Remembered(there, pointer, logits, bool(passed), bool(backward))
+            if "tracked_quality" in arrays:  # sessions of earlier versions have none
+                for one, values in zip(self.tracked.values(), arrays["tracked_quality"].tolist(), strict=True):
+                    one.quality = Quality(*values)
+                self.motion = BoxMotion(arrays)
             damaged = any(one.map is None or one.pointer is None for one in self.told.values())
         except (KeyError, ValueError, IndexError, TypeError):
             damaged = True

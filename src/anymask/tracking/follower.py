@@ -51,9 +51,15 @@ class Memory(Protocol):
 
 
 class Follower(Protocol):
-    """A tracker of one kind, loaded. It keeps nothing of any video itself. Frames come in either direction."""
+    """A tracker of one kind, loaded. It keeps nothing of any video itself. Frames come in either direction.
+
+    Attributes:
+        spec: the model.
+        robust: it takes measures against drift, and its objects exclude each other.
+    """
 
     spec: ModelEntry
+    robust: bool
 
     def memory(self, arrays: Mapping[str, np.ndarray] | None = None) -> Any:
         """An empty `Memory`, or a saved one.

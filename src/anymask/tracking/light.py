@@ -24,6 +24,7 @@ from anymask.prompts import Prompt
 from anymask.runtime.engine import BOX_END, BOX_START
 from anymask.segmenter import EncodedImage, Segmenter
 from anymask.tracking.appearance import Appearance, features_of
+from anymask.tracking.extent import area_of, box_in_pixels, box_of, region_box
 from anymask.tracking.follower import Answer
 from anymask.tracking.motion import centres, flow_between, logits_at, sampled
 
@@ -85,6 +86,11 @@ class LightMemory:
         box = np.zeros(0, np.float32) if self.box is None else self.box
         return {**self.appearance.arrays(), "box": box, "area": np.array([self.area], np.float32)}
 
+    @property
+    def away(self) -> bool:
+        """Whether nobody knows where it was on the frame before."""
+        return bool(self.lost) or self.last is None or self.rgb is None or self.box is None
+
 
 class LightFollower:
     """The light tracker over a segmenter; see `anymask.tracking.follower.Follower`.
@@ -92,6 +98,9 @@ class LightFollower:
     Args:
         segmenter: one that takes masks as prompts.
     """
+
+    robust = False
+    returned, sure = RETURNED, SURE
 
     def __init__(self, segmenter: Segmenter) -> None:
         self.segmenter = segmenter
@@ -144,14 +153,7 @@ class LightFollower:
                 continue
             if said or answer.presence >= SURE:
                 view = seen.view(view_of(box, seen.height, seen.width) if said else answer.placement.crop)
-                features = seen.features(view)
-                logits = logits_at(answer.logits, answer.placement, centres(view.placement, len(features)))
-                rows, columns = view.placement.valid(logits).shape
-                memory.appearance.learn(
-                    features[:rows, :columns].reshape(-1, features.shape[-1]),
-                    logits[:rows, :columns].ravel(),
-                    seen.index if said else None,
-                )
+                self._learn(seen, view, answer, memory.appearance, said)
             memory.last, memory.rgb, memory.box, memory.lost = answer, seen.rgb, box, 0
             area = area_of(answer)
             memory.area = area if said or not memory.area else 0.9 * memory.area + 0.1 * area
@@ -159,6 +161,25 @@ class LightFollower:
     def forget(self, memory: LightMemory, index: int) -> None:
         """Take back what was told of a frame."""
         memory.appearance.forget(index)
+
+    def _learn(
+        self,
+        seen: Seen,
+        view: EncodedImage,
+        answer: Answer,
+        appearance: Appearance,
+        told: bool,
+        beside: Sequence[np.ndarray] = (),
+    ) -> None:
+        """Show a classifier the cells of a view, with the answer's logits there, but none of the boxes `beside` it."""
+        features = seen.features(view)
+        cells = centres(view.placement, len(features))
+        logits = logits_at(answer.logits, answer.placement, cells)
+        for box in beside:
+            logits[((cells >= box[:2]) & (cells <= box[2:])).all(axis=-1)] = 0
+        rows, columns = view.placement.valid(logits).shape
+        known = features[:rows, :columns].reshape(-1, features.shape[-1])
+        appearance.learn(known, logits[:rows, :columns].ravel(), seen.index if told else None)
 
     def _given(self, seen: Seen, mask: np.ndarray) -> Answer:
         """A user's whole mask."""
@@ -174,10 +195,11 @@ class LightFollower:
         return Answer(logits, place, 1.0, 1.0, rle.encode(mask))
 
     def _follow(self, seen: Seen, memory: LightMemory) -> Answer:
-        if memory.lost or memory.last is None or memory.rgb is None or memory.box is None:
+        if memory.away:
             return self._search(seen, memory)
+        assert memory.last is not None and memory.rgb is not None and memory.box is not None
         window = view_of(memory.box, seen.height, seen.width, AROUND + 0.5)
-        flow, trust = flow_between(seen.rgb, memory.rgb, window)
+        flow, trust = flow_between(seen.rgb, memory.rgb, window, both_ways=self.robust)
         side, last = self.spec.mask_side, memory.last
 
         def carried(place: Placement) -> np.ndarray:
@@ -192,9 +214,9 @@ class LightFollower:
         view = seen.view(view_of(box, seen.height, seen.width))
         moved = carried(view.placement)
         network, score = self._asked(view, box, moved)
-        looks = self._looks(seen, view, memory)
+        looks = self._looks(seen, view, memory.appearance)
         logits = MOTION * moved + NETWORK * network + APPEARANCE * looks
-        return self._judged(view, memory, logits, looks, score)
+        return self._judged(seen, view, memory, logits, looks, score)
 
     def _search(self, seen: Seen, memory: LightMemory) -> Answer:
         """Look for a lost object by its appearance, in a view that grows with every frame that it is lost; what is
@@ -202,18 +224,33 @@ class LightFollower:
         whole = np.array([0, 0, seen.width, seen.height], np.float32)
         box = whole if memory.box is None else memory.box
         view = seen.view(view_of(box, seen.height, seen.width, AROUND * WIDER ** min(memory.lost, 20)))
-        spot = _spot(view.placement, self._looks(seen, view, memory))
-        if spot is None:
+        found = spots(view.placement, self._looks(seen, view, memory.appearance))
+        if not found:
             return self._nowhere(view.placement)
-        if memory.box is not None:
-            shift = (spot[:2] + spot[2:] - box[:2] - box[2:]) / 2
-            view = seen.view(view_of(box + np.tile(shift, 2), seen.height, seen.width))
-            spot = _spot(view.placement, self._looks(seen, view, memory))
-            if spot is None:
+        return self._closer(seen, memory, found[0], memory.box, view)
+
+    def _closer(
+        self,
+        seen: Seen,
+        memory: LightMemory,
+        spot: np.ndarray,
+        usual: np.ndarray | None,
+        view: EncodedImage | None = None,
+    ) -> Answer:
+        """What a place that looks like a lost object is, in a view as is usual for a box of its size; where none is
+        known, in the `view` that the place was found in."""
+        if usual is not None:
+            shift = (spot[:2] + spot[2:] - usual[:2] - usual[2:]) / 2
+            view = seen.view(view_of(usual + np.tile(shift, 2), seen.height, seen.width))
+            found = spots(view.placement, self._looks(seen, view, memory.appearance))
+            if not found:
                 return self._nowhere(view.placement)
-        looks = self._looks(seen, view, memory)
+            spot = found[0]
+        assert view is not None
+        looks = self._looks(seen, view, memory.appearance)
         network, score = self._asked(view, spot, np.clip(CLIP * looks, -CLIP, CLIP))
-        return self._judged(view, memory, NETWORK * network + APPEARANCE * looks, looks, score, again=True)
+        logits = NETWORK * network + APPEARANCE * looks
+        return self._judged(seen, view, memory, logits, looks, score, again=True)
 
     def _asked(self, view: EncodedImage, box: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, float]:
         """The segmenter's single answer to a box and a mask: logits `[side, side]`, predicted IoU."""
@@ -222,16 +259,17 @@ class LightFollower:
         logits, scores = self.segmenter.engine.decode(view.embedding, coords, labels, mask[None])
         return np.asarray(logits[0, 0]), float(scores[0, 0])
 
-    def _looks(self, seen: Seen, view: EncodedImage, memory: LightMemory) -> np.ndarray:
+    def _looks(self, seen: Seen, view: EncodedImage, appearance: Appearance) -> np.ndarray:
         """How much each cell looks like the object, about -1 to 1: `[side, side]`."""
         side = self.spec.mask_side
-        scores = memory.appearance.scores(seen.features(view))
+        scores = appearance.scores(seen.features(view))
         if scores is None:
             return np.zeros((side, side), np.float32)
         return np.clip(cv2.resize(scores, (side, side), interpolation=cv2.INTER_LINEAR), -1.5, 1.5)
 
     def _judged(
         self,
+        seen: Seen,
         view: EncodedImage,
         memory: LightMemory,
         logits: np.ndarray,
@@ -246,10 +284,10 @@ class LightFollower:
             return self._nowhere(view.placement)
         alike = float(view.placement.valid(looks)[on].mean())
         share = area_of(answer) / max(1.0, memory.area)
-        most = RETURNED if again else CHANGED
+        most = self.returned if again else CHANGED
         size = min(1.0, most * share, most / share)
         presence = size / (1 + np.exp(-STEEP * (alike - ALIKE)))
-        if presence < (SURE if again else DOUBTFUL):
+        if presence < (self.sure if again else DOUBTFUL):
             return self._nowhere(view.placement, presence)
         return Answer(answer.logits, answer.placement, score, float(presence))
 
@@ -259,52 +297,16 @@ class LightFollower:
         return Answer(np.full((side, side), NOTHING, np.float32), place, 0.0, float(presence))
 
 
-def _spot(place: Placement, looks: np.ndarray) -> np.ndarray | None:
-    """Of the connected places that look like an object, the one that does so most in all: its box x0, y0, x1, y1 in
-    pixels; None where there is none."""
+def spots(place: Placement, looks: np.ndarray) -> list[np.ndarray]:
+    """The connected places that look like an object, that which does so most in all first: their boxes x0, y0, x1, y1
+    in pixels."""
     alike = place.valid(looks) > ALIKE
-    count, labels = cv2.connectedComponents(alike.astype(np.uint8), connectivity=4)
-    if count < 2:
-        return None
+    count, labels, about, _ = cv2.connectedComponentsWithStats(alike.astype(np.uint8), connectivity=4)
     sums = np.bincount(labels.ravel(), place.valid(looks).ravel(), count)
-    sums[0] = 0
-    mask = np.full(looks.shape, NOTHING, np.float32)
-    place.valid(mask)[labels == sums.argmax()] = -NOTHING
-    return region_box(place, mask)
-
-
-def box_of(answer: Answer) -> np.ndarray | None:
-    """x0, y0, x1, y1 of an answer's mask in pixels, float32; None when it is empty."""
-    return region_box(answer.placement, answer.logits)
-
-
-def region_box(place: Placement, logits: np.ndarray) -> np.ndarray | None:
-    """x0, y0, x1, y1 of a mask in pixels, float32, to about a cell; None when it is empty."""
-    on = place.valid(logits) > 0
-    if not on.any():
-        return None
-    rows, columns = np.flatnonzero(on.any(axis=1)), np.flatnonzero(on.any(axis=0))
-    cell = cell_of(place, logits.shape[-1])
-    corners = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]) * np.tile(cell, 2)
-    corners += np.tile(place.crop[:2], 2)
-    low, high = np.tile(place.crop[:2], 2), np.tile(place.crop[2:], 2)
-    return np.asarray(np.clip(corners, low, high), np.float32)
-
-
-def cell_of(place: Placement, side: int) -> np.ndarray:
-    """Width and height of a cell of a grid of logits, in pixels of the frame."""
-    return np.array(
-        [
-            place.model_width / side * place.crop_width / place.input_width,
-            place.model_height / side * place.crop_height / place.input_height,
-        ]
-    )
-
-
-def area_of(answer: Answer) -> float:
-    """About how many pixels of the frame an answer's mask covers."""
-    on = answer.placement.valid(answer.logits) > 0
-    return float(np.count_nonzero(on) * cell_of(answer.placement, answer.logits.shape[-1]).prod())
+    order = 1 + np.argsort(-sums[1:], kind="stable")
+    corners = about[order][:, [cv2.CC_STAT_LEFT, cv2.CC_STAT_TOP]]
+    ends = corners + about[order][:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]]
+    return list(box_in_pixels(place, looks.shape[-1], np.concatenate([corners, ends], axis=1)))
 
 
 def view_of(box: np.ndarray, height: int, width: int, around: float = AROUND) -> Box:

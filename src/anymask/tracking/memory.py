@@ -3,6 +3,14 @@
 A prompt on a frame that was not tracked yet is answered by that frame alone; on one that was, in the light of memory,
 and from the answer there. Every prompted frame is a conditioning frame, read by all others however far they are, as
 the reference does when it is told to take corrections for such.
+
+With `robust` three rules of SAMURAI (Yang et al. 2024, arXiv 2411.11922) come in; they ask nothing more of the network:
+
+* the memories that are read are those of the latest frames that are trusted (`anymask.recall.recall_trusted`), in which
+  SAM2Long (Ding et al. 2024, arXiv 2410.16268) agrees;
+* a frame on which the object is judged absent is not remembered at all;
+* once an object's box has been where its motion led to expect it for fifteen frames, its candidate masks are weighed by
+  0.85 of their predicted IoU and 0.15 of their box's IoU with the expected one.
 """
 
 from __future__ import annotations
@@ -18,13 +26,18 @@ from anymask import rle
 from anymask.catalog import ModelEntry
 from anymask.placement import Placement
 from anymask.prompts import Prompt
+from anymask.recall import Quality
 from anymask.runtime.engine import BOX_END, BOX_START, Answered, Features, VideoEngine
 from anymask.runtime.resize import resize_to_input
 from anymask.segmenter import Segmenter
-from anymask.tracking.bank import Bank, Remembered, narrowed
+from anymask.tracking.bank import SURE, Bank, Remembered, narrowed
+from anymask.tracking.extent import box_of, region_box
 from anymask.tracking.follower import Answer
+from anymask.tracking.kalman import AGREES
 
 AMBIGUOUS = 2  # a prompt of fewer points is answered with the best of the candidates
+MOTION = 0.15  # SAMURAI's weight of motion beside predicted IoU
+THERE = 0.5  # presence below which an object is not on the frame
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,17 +72,19 @@ class MemoryFollower:
 
     Args:
         segmenter: one over a `VideoEngine`.
+        robust: see the module's text; without it answers are the reference's.
     """
 
-    def __init__(self, segmenter: Segmenter) -> None:
+    def __init__(self, segmenter: Segmenter, robust: bool = False) -> None:
         assert isinstance(segmenter.engine, VideoEngine)
         self.segmenter = segmenter
         self.engine: VideoEngine = segmenter.engine
         self.spec: ModelEntry = segmenter.spec
+        self.robust = robust
 
     def memory(self, arrays: Mapping[str, np.ndarray] | None = None) -> Bank:
         """Nothing is known yet, or what was saved."""
-        return Bank(lambda: self.segmenter.fingerprint, arrays)
+        return Bank(lambda: self.segmenter.fingerprint, arrays, self.robust)
 
     def see(self, index: int, rgb: np.ndarray, count: int | None) -> Seen:
         """A frame, of which nothing is encoded before it is needed."""
@@ -141,20 +156,26 @@ class MemoryFollower:
             pointers = np.stack([recalled[number].pointers for number in numbers])
             lit = self.engine.condition(seen.features, rows, times, maps, pointers)
             found = self.engine.answer(lit, np.zeros((len(numbers), 0, 2)), np.zeros((len(numbers), 0)))
-            answers |= {number: self._found(seen, found, row, 0, reverse) for row, number in enumerate(numbers)}
+            for row, number in enumerate(numbers):
+                best = self._expected(seen, memories[number], found, row) if self.robust else None
+                answers[number] = self._found(seen, found, row, 0, reverse, best=best)
         return [answers[number] for number in range(len(memories))]
 
     def remember(self, seen: Seen, memories: Sequence[Bank], answers: Sequence[Answer], told: Sequence[bool]) -> None:
         """Encode answers into memories; those that are kept already only become the latest."""
-        new: dict[bool, list[tuple[Bank, Answer]]] = {True: [], False: []}
+        new: dict[bool, list[tuple[Bank, Answer, Quality]]] = {True: [], False: []}
         for memory, answer, said in zip(memories, answers, told, strict=True):
             kept = (memory.told if said else memory.tracked).get(seen.index)
+            quality = self._moved(seen, memory, answer, said) if self.robust else SURE
             memory.index = seen.index
+            if quality.presence < THERE and not said:
+                memory.tracked.pop(seen.index, None)
+                continue
             again = not isinstance(answer, Found) or (kept is not None and kept.pointer is answer.pointer)
             if kept is not None and kept.map is not None and again:
                 kept.passed = True
             else:
-                new[said].append((memory, answer))
+                new[said].append((memory, answer, quality))
         for said, those in new.items():
             if those:
                 self._encode(seen, those, said)
@@ -163,16 +184,41 @@ class MemoryFollower:
         """Take back what was told of a frame."""
         memory.told.pop(index, None)
 
-    def _encode(self, seen: Seen, those: Sequence[tuple[Bank, Answer]], told: bool) -> None:
-        logits = np.stack([answer.logits for _, answer in those])
-        presence = np.array([answer.presence - 0.5 for _, answer in those], np.float32)
+    def _expected(self, seen: Seen, memory: Bank, found: Answered, row: int) -> int | None:
+        """Of an object's candidates the one that is best by predicted IoU and motion together; None where motion has
+        nothing to say."""
+        expected = memory.motion.expected(seen.index) if memory.motion.believed else None
+        if expected is None or len(found.scores[row]) < 2:
+            return None
+        boxes = [region_box(seen.placement, one) for one in found.logits[row, 1:]]
+        agree = np.array([0.0 if box is None else memory.motion.agreement(seen.index, box) for box in boxes])
+        return 1 + int(((1 - MOTION) * found.scores[row, 1:] + MOTION * agree).argmax())
+
+    def _moved(self, seen: Seen, memory: Bank, answer: Answer, told: bool) -> Quality:
+        """How far an answer is to be believed; its box is what motion goes on from."""
+        motion = memory.motion
+        if memory.index is not None and abs(seen.index - memory.index) > 1:
+            motion.forget()
+        box = box_of(answer)
+        if box is None:
+            return Quality(answer.score, 0.0, 0.0)
+        agreement = motion.agreement(seen.index, box)
+        if told and agreement < AGREES:
+            motion.forget()
+        if motion.index != seen.index and answer.presence >= THERE:
+            motion.update(seen.index, box)
+        return Quality(answer.score, answer.presence, agreement)
+
+    def _encode(self, seen: Seen, those: Sequence[tuple[Bank, Answer, Quality]], told: bool) -> None:
+        logits = np.stack([answer.logits for _, answer, _ in those])
+        presence = np.array([answer.presence - 0.5 for _, answer, _ in those], np.float32)
         maps = narrowed(self.engine.remember(seen.features, logits, presence, told))
-        for (memory, answer), one in zip(those, maps, strict=True):
+        for (memory, answer, quality), one in zip(those, maps, strict=True):
             if told:
                 pointer = answer.pointer if isinstance(answer, Found) else None
                 memory.tell(seen.index, Remembered(one.copy(), pointer, passed=False))
                 continue
-            kept = Remembered(one.copy(), None, answer.logits)
+            kept = Remembered(one.copy(), None, answer.logits, quality=quality)
             if isinstance(answer, Found):
                 kept.pointer, kept.backward = answer.pointer, answer.backward
             elif (earlier := memory.tracked.get(seen.index)) is not None:
@@ -185,10 +231,13 @@ class MemoryFollower:
             return True
         return kept is not None and kept.backward and max(memory.told) >= index
 
-    def _found(self, seen: Seen, found: Answered, row: int, points: int, backward: bool = False) -> Found:
-        """Of an object's masks the single one, or the best of the candidates."""
+    def _found(
+        self, seen: Seen, found: Answered, row: int, points: int, backward: bool = False, best: int | None = None
+    ) -> Found:
+        """Of an object's masks `best`; by default the single one, or the best of the candidates."""
         scores = found.scores[row]
-        best = 1 + int(scores[1:].argmax()) if points < AMBIGUOUS and len(scores) > 1 else 0
+        if best is None:
+            best = 1 + int(scores[1:].argmax()) if points < AMBIGUOUS and len(scores) > 1 else 0
         return Found(
             found.logits[row, best].astype(np.float32),  # a copy, so that the others can go
             seen.placement,

@@ -13,12 +13,17 @@ LEAST = 24  # pixels of the shorter side; the flow needs so many rows and column
 ALIKE = 16.0  # grey levels (of 255), mean of 5 x 5: by so much moved frames may differ for the flow to be half believed
 
 
-def flow_between(here: np.ndarray, there: np.ndarray, window: Box) -> tuple[np.ndarray, np.ndarray]:
+def flow_between(
+    here: np.ndarray, there: np.ndarray, window: Box, both_ways: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """Where the pixels of a part of one frame were on another.
 
     Args:
         here, there: frames uint8 `[H, W, 3]`.
         window: x0, y0, x1, y1, the part, in pixels.
+        both_ways: believe it less where the flow back does not lead to where it came from, as behind what passes
+            before it (Sundaram et al. 2010, "Dense point trajectories by GPU-accelerated large displacement optical
+            flow", §3, whose bound is taken for one half here).
 
     Returns:
         The flow float32 `[h, w, 2]`, x and y in pixels of the frame, of the part reduced to about `FLOW_SIDE`; and how
@@ -33,7 +38,13 @@ def flow_between(here: np.ndarray, there: np.ndarray, window: Box) -> tuple[np.n
     moved = cv2.remap(second, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     apart = cv2.blur(cv2.absdiff(first, moved).astype(np.float32), (5, 5))
     scale = np.array([(window[2] - window[0]) / width, (window[3] - window[1]) / height], np.float32)
-    return flow * scale, 1 / (1 + (apart / ALIKE) ** 2)
+    trust = 1 / (1 + (apart / ALIKE) ** 2)
+    if both_ways:
+        back = search.calc(second, first, None)  # type: ignore[call-overload]
+        back = cv2.remap(back, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        bound = 0.01 * ((flow**2).sum(axis=-1) + (back**2).sum(axis=-1)) + 0.5
+        trust = trust / (1 + ((flow + back) ** 2).sum(axis=-1) / bound)
+    return flow * scale, trust
 
 
 def sampled(field: np.ndarray, window: Box, xy: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from anymask.errors import PromptError
 from anymask.masks import Masks
 from anymask.placement import NOTHING, Placement
 from anymask.prompts import Prompt
+from anymask.tracking.exclusion import exclude
 from anymask.tracking.follower import Answer, Follower
 from anymask.tracking.frames import Frames, check_index
 
@@ -241,6 +242,8 @@ class Session:
         answers |= dict(zip(sought, found, strict=True))
         told = [index in one.told for one in known.values()]
         ordered = {object_id: answers[object_id] for object_id in known}
+        if self._follower.robust:
+            ordered = exclude(ordered, {object_id for object_id, one in known.items() if index in one.told})
         if known:
             self._follower.remember(seen, [one.memory for one in known.values()], list(ordered.values()), told)
         for object_id, answer in ordered.items():
