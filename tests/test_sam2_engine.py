@@ -21,6 +21,7 @@ from anymask.runtime import load_video_engine
 from anymask.runtime.convert import convert_video_parts
 from anymask.runtime.engine import Features, VideoEngine, bounded, to_bfloat16, video_points
 from anymask.runtime.openvino import Graph
+from anymask.runtime.torch import TorchSegmentEngine
 
 GOLDEN = parity.Golden("sam2.1_hiera_tiny.video")
 VIDEO = GOLDEN.settings["video"]
@@ -96,6 +97,14 @@ def test_rounding_is_bfloat16s() -> None:
     expected = torch.from_numpy(values).bfloat16().float().numpy()
     assert np.array_equal(to_bfloat16(values), expected)
     assert bounded(np.array([-50.0, 3, 99])).tolist() == [-32, 3, 32]
+
+
+def test_arrays_that_cannot_be_written_to_reach_pytorch() -> None:
+    engine = TorchSegmentEngine.__new__(TorchSegmentEngine)
+    engine._device = torch.device("cpu")
+    row, own = np.broadcast_to(np.arange(3.0), (2, 3)), np.ones((2, 2), np.float32)
+    tensors = engine._on_device([row, own])
+    assert tensors[0].tolist() == row.tolist() and tensors[1].data_ptr() == own.ctypes.data
 
 
 def test_only_models_with_a_memory_run_on_videos(tmp_path: Path) -> None:

@@ -81,7 +81,9 @@ class TorchSegmentEngine:
         return logits, scores
 
     def _on_device(self, arrays: Iterable[np.ndarray]) -> tuple[torch.Tensor, ...]:
-        return tuple(torch.from_numpy(np.ascontiguousarray(array)).to(self._device) for array in arrays)
+        # Those that cannot be written to, such as a row for all objects, are copied: torch warns of sharing them.
+        own = (np.require(array, requirements=("C", "W")) for array in arrays)
+        return tuple(torch.from_numpy(array).to(self._device) for array in own)
 
     def _run(self, module: torch.nn.Module, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
         mixed = self._dtype is not torch.float32

@@ -121,9 +121,8 @@ class Bank:
             tuple(row for row, _ in maps),
             tuple(time for time, _ in known),
             np.stack([widened(one) for _, one in maps]),
-            np.array([pointer for _, pointer in known], np.float32).reshape(
-                -1, width
-            ),  # none, if all prompts are ahead
+            # None at all where all prompts are ahead.
+            np.array([pointer for _, pointer in known], np.float32).reshape(-1, width),
         )
 
     def arrays(self) -> dict[str, np.ndarray]:
