@@ -203,8 +203,6 @@ def test_look_alikes_are_kept_in_mind_for_a_while():
     assert memory.rivals[0].box is moved
     assert follower._unclaimed(SimpleNamespace(index=1 + PATIENT), memory, usual, []) == [] and memory.rivals
     assert follower._unclaimed(SimpleNamespace(index=2 + PATIENT), memory, usual, []) == [] and not memory.rivals
-    memory.rivals = [Rival(usual, 12)]
-    assert len(follower._unclaimed(SimpleNamespace(index=12), memory, usual, [(usual, 0.9)])) == 1, "where it should be"
 
 
 def test_flow_that_does_not_lead_back_is_not_believed():

@@ -170,13 +170,17 @@ class LightFollower:
         appearance: Appearance,
         told: bool,
         beside: Sequence[np.ndarray] = (),
+        within: Box | None = None,
     ) -> None:
-        """Show a classifier the cells of a view, with the answer's logits there, but none of the boxes `beside` it."""
+        """Show a classifier the cells of a view, with the answer's logits there, but none of the boxes `beside` it, and
+        none but those `within`."""
         features = seen.features(view)
         cells = centres(view.placement, len(features))
         logits = logits_at(answer.logits, answer.placement, cells)
         for box in beside:
             logits[((cells >= box[:2]) & (cells <= box[2:])).all(axis=-1)] = 0
+        if within is not None:
+            logits[((cells < within[:2]) | (cells > within[2:])).any(axis=-1)] = 0
         rows, columns = view.placement.valid(logits).shape
         known = features[:rows, :columns].reshape(-1, features.shape[-1])
         appearance.learn(known, logits[:rows, :columns].ravel(), seen.index if told else None)

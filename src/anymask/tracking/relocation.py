@@ -12,6 +12,7 @@ What it does beside `anymask.tracking.light`:
   what is found there that is taken which looks most like the object and lies nearest to where it is expected, but
   nothing that lies on another object, and nothing that had stood there before the object was lost, or farther away than
   it can have got to.
+* What was found again and is not seen whole and sure within a few frames was something else, and is lost again.
 * One whose mask is lost is looked for where it is expected on the same frame.
 """
 
@@ -42,13 +43,14 @@ STALE = 10  # frames without one that is learned from, after which motion is not
 ELSEWHERE, ROOM = 6.0, 0.5  # taken from logits beyond the expected box and so much of its size around it
 NEAR = 0.5  # sizes of the object; a place so far from where it is expected counts for about 0.6 of what it looks
 FLOOR = 0.5  # what a place counts for that is far away
-HERE = 0.6  # of what a place counts; nearer ones are taken for where it is expected, whatever else was there
+HERE = 0.6  # of what a place counts; what is found so near is not looked for elsewhere
 AGAIN, FAR = 0.75, 0.95  # presence from which an object is taken for found again: where it is expected, and far away
 PARTLY = 3.0  # times smaller or larger than usual, beyond which what is found again counts for less
 CENTRED = 0.3  # sizes from the middle of a view, from which a place is looked at in a better one
 MOSTLY = 0.5  # of a mask; so much on other objects is too much
 RIVALS, RIVAL = 3, 0.75  # look-alikes at most; sizes within which one is known again
 REACH = 0.5  # sizes that an object may be away for every frame that it was lost
+TRIAL = 8  # frames within which something to be learned from must follow where an object was found again
 PATIENT = 60  # frames that a look-alike is kept in mind for while it cannot be seen
 
 
@@ -70,6 +72,8 @@ class RelocatingMemory(LightMemory):
         self.wide = Appearance(own)
         self.motion = BoxMotion(arrays if own else None)
         self.rivals: list[Rival] = []
+        self.trial = 0  # frames that are left to what was found again
+        self.before = self.motion  # as it was when that was found
         self.learned = WIDE_EVERY  # frames since the whole frame was looked at
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -121,19 +125,33 @@ class RelocatingFollower(LightFollower):
                 memory.area = area_of(answer)
             share = area_of(answer) / memory.area
             agrees = memory.motion.agreement(seen.index, box) >= AGREES
+            if memory.lost and not said:
+                memory.trial, memory.before = TRIAL, memory.motion
             if not agrees and (said or memory.lost):
-                memory.motion.forget()
+                memory.motion = BoxMotion()
                 memory.motion.update(seen.index, box)
             changed = max(share, 1 / max(share, 1e-6))
             worth = said or (answer.presence >= SURE and agrees and changed <= WHOLE)
             if worth:
                 self._study(seen, memory, answer, box, said)
+                memory.trial = 0
+            elif memory.trial:
+                memory.trial -= 1
+                if not memory.trial:
+                    self._mistaken(memory, box)
+                    continue
             if worth and (said or changed <= MOVED):
                 memory.motion.update(seen.index, box)
             elif memory.motion.index is not None and abs(seen.index - memory.motion.index) > STALE:
                 memory.motion.forget()
             memory.last, memory.rgb, memory.box, memory.lost = answer, seen.rgb, box, 0
             memory.area *= 1 + (SOON if worth else SLOWLY) * (share - 1)
+
+    def _mistaken(self, memory: RelocatingMemory, box: np.ndarray) -> None:
+        """What had been found again was something else; go on looking."""
+        assert memory.index is not None
+        memory.rivals = [*memory.rivals, Rival(box, memory.index)][-2 * RIVALS :]
+        memory.motion, memory.rgb, memory.lost = memory.before, None, TRIAL
 
     def forget(self, memory: LightMemory, index: int) -> None:
         """Take back what was told of a frame."""
@@ -149,9 +167,12 @@ class RelocatingFollower(LightFollower):
         if told or memory.learned >= WIDE_EVERY:
             memory.learned = 0
             whole = self._whole(seen)
-            for _ in range(2 if told else 1):  # what is alike is not known before the first time
-                self._learn(seen, whole, answer, memory.wide, told, [one.box for one in memory.rivals])
+            if told:  # what is alike is found with what lies round the object for all that it is not
+                near = view_of(box, seen.height, seen.width)
+                self._learn(seen, whole, answer, memory.wide, told, within=near)
                 memory.rivals = self._alike(seen, memory, box)
+            self._learn(seen, whole, answer, memory.wide, told, [one.box for one in memory.rivals])
+            memory.rivals = self._alike(seen, memory, box)
 
     def _alike(self, seen: Seen, memory: RelocatingMemory, box: np.ndarray) -> list[Rival]:
         """What would be taken for the object if it were not known to be at `box`."""
@@ -192,7 +213,7 @@ class RelocatingFollower(LightFollower):
                 if box is None:
                     continue
                 near = self._nearness(seen, memory, box)
-                if near <= HERE and any(apart(box, one.box) < RIVAL * size for one in memory.rivals):
+                if any(apart(box, one.box) < RIVAL * size for one in memory.rivals):
                     continue
                 if apart(box, usual) > REACH * (1 + memory.lost) * size:  # so fast nothing is
                     memory.rivals = [*memory.rivals, Rival(box, seen.index)][-2 * RIVALS :]
@@ -226,7 +247,7 @@ class RelocatingFollower(LightFollower):
             known = [one for one in memory.rivals if apart(one.box, place) < RIVAL * size]
             if known and known[0].index != seen.index:  # the best of the places near it is where it is
                 known[0].box, known[0].index = place, seen.index
-            if not known or self._nearness(seen, memory, place) > HERE:
+            if not known:
                 free.append(place)
         memory.rivals = [one for one in memory.rivals if abs(seen.index - one.index) <= PATIENT]
         return free
