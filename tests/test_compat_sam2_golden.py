@@ -1,9 +1,7 @@
-"""Programs written for `sam2`'s video predictor, with the reference's numbers: made-up weights (see parity/README.md).
-
-PyTorch runs the network here, so that no graphs have to be made; test_memory_golden.py has the CPU engine's."""
+"""Programs written for `sam2`'s video predictor, with the reference's numbers: made-up weights (parity/README.md)."""
 
 import copy
-from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +10,7 @@ import pytest
 import torch
 from parity.seeded import sample_indices, seeded_video
 
-from anymask.catalog import find
 from anymask.compat.sam2 import SAM2VideoPredictor, build_sam2_video_predictor
-from anymask.runtime.torch import TorchVideoEngine
 
 GOLDEN = parity.Golden("sam2.1_hiera_tiny.video")
 VIDEO, CLICKS, FIX = (GOLDEN.settings[name] for name in ("video", "frame0_clicks", "frame4_correction"))
@@ -27,17 +23,14 @@ LIMITS, ON_AVERAGE = (1e-4, 1e-3, 5e-3, 5e-2, 5e-2), 5e-3
 CORRECTED, STUCK = (0.1, 1.2e-2), (0.3, 3e-2)
 
 
-@pytest.fixture(scope="module")
-def predictor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SAM2VideoPredictor]:
+@pytest.fixture
+def predictor(shared_home: Path) -> SAM2VideoPredictor:
     """The reference's video builder, without the filling of holes, as the goldens were made."""
-    path = tmp_path_factory.mktemp("sam2") / "sam2.1_hiera_tiny.pt"
-    torch.save({"model": parity.checkpoint("sam2.1_hiera_tiny")}, path)
-    engine = TorchVideoEngine(find("sam2.1_hiera_tiny"), path, "cpu", "fp32")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("anymask.compat.sam2.sam2_video_predictor.load_video_engine", lambda *choice: engine)
-        yield build_sam2_video_predictor(
-            "configs/sam2.1/sam2.1_hiera_t.yaml", path, hydra_overrides_extra=["++model.fill_hole_area=0"]
-        )
+    path = parity.saved("sam2.1_hiera_tiny", shared_home)
+    without = ["++model.fill_hole_area=0"]
+    return build_sam2_video_predictor(
+        "configs/sam2.1/sam2.1_hiera_t.yaml", path, precision="fp32", hydra_overrides_extra=without
+    )
 
 
 def compare(name: str, masks: torch.Tensor, limit: float, average: float = ON_AVERAGE) -> None:

@@ -1,6 +1,5 @@
 """SAM 2 in the rest of the package, with made-up weights (see parity/README.md): everything, saved embeddings, closer
-views, the command line, and its pictures' parts as ONNX. PyTorch runs the network, so that no graphs have to be made;
-test_convert.py holds the two engines together."""
+views, the command line, and its pictures' parts as ONNX."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,7 +21,6 @@ from anymask.networks import sam2
 from anymask.networks.parts import Parts
 from anymask.networks.sam2.hiera import Size
 from anymask.networks.sam2.sam2 import Sam2
-from anymask.runtime.torch import TorchSegmentEngine
 from anymask.segmenter import EncodedImage, Segmenter
 
 MODEL = "sam2.1_hiera_tiny"
@@ -32,14 +30,13 @@ ALL = {"pred_iou_thresh": 0.0, "stability_score_thresh": 0.0, "box_nms_thresh": 
 
 
 @pytest.fixture(scope="module")
-def segmenter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Segmenter]:
+def segmenter(shared: Path) -> Iterator[Segmenter]:
     """What everything here opens."""
-    path = tmp_path_factory.mktemp("sam2") / f"{MODEL}.pt"
-    torch.save({"model": parity.checkpoint(MODEL)}, path)
-    engine = TorchSegmentEngine(find(MODEL), path, "cpu", "fp32")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("anymask.segmenter.load_segment_engine", lambda *choice: engine)
-        yield Segmenter(MODEL, weights=path)
+        patch.setenv("ANYMASK_HOME", str(shared / "home"))
+        one = Segmenter(MODEL, "cpu", "fp32", parity.saved(MODEL, shared))
+        patch.setattr("anymask.segmenter.load_segment_engine", lambda *choice: one.engine)
+        yield one
 
 
 @pytest.fixture(scope="module")
