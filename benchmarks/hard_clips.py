@@ -3,8 +3,8 @@ that look alike and cross, eight at once, and a long clip with all of that; with
 
     python benchmarks/hard_clips.py PICTURES --seed 1 --clips 6
 
-PICTURES is a folder of pictures with masks in SA-1B's layout, searched with its subfolders. Seeds 0 and 10 were used to
-choose the constants of `robust`; take others to measure.
+PICTURES is a folder of pictures with masks in SA-1B's layout, searched with its subfolders. Seeds 0, 1 and 10 were looked
+at while `robust` was made; take others to measure.
 """
 
 from __future__ import annotations
