@@ -9,7 +9,11 @@ import { clock, without, type Span } from "./spans";
 
 const place = (frame: number) => (last.value ? (100 * frame) / last.value : 0);
 
-const stretch = ([first, end]: Span) => ({ left: `${place(first)}%`, width: `${place(end) - place(first)}%` });
+/** A run reaches half a frame beyond its ends, so that runs that follow each other meet. */
+function stretch([first, end]: Span) {
+  const left = Math.max(0, place(first - 0.5));
+  return { left: `${left}%`, width: `${Math.min(100, place(end + 0.5)) - left}%` };
+}
 
 export function Timeline() {
   const info = clip.value;
