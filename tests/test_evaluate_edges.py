@@ -24,7 +24,7 @@ from anymask.evaluation.boundaries import (
     thin,
     thresholds,
 )
-from anymask.evaluation.edges import EdgeOptions, canny_map, edge_map, evaluate_edges, outlines, ridges
+from anymask.evaluation.edges import PAPER, EdgeOptions, canny_map, edge_map, evaluate_edges, outlines, ridges
 from anymask.placement import Placement
 
 SHAPE = 240, 320  # its diagonal is 400 pixels: the tolerance is 3
@@ -152,6 +152,18 @@ def test_the_largest_value_counts_and_scores_where_wanted() -> None:
     np.testing.assert_allclose(outlines(both, weigh=True), np.maximum(apart[0] / 2, apart[1]), atol=1e-6)
 
 
+def test_a_boundary_counts_for_more_the_more_masks_agree_on_it() -> None:
+    thrice = masks(disc(60), disc(60), disc(60), disc(30))
+    large, small = outlines(masks(disc(60))), outlines(masks(disc(30)))
+    np.testing.assert_allclose(outlines(thrice, agreement=0.5), np.sqrt(3 * large + small), atol=1e-6)
+    weighed = masks(disc(60), disc(30), scores=(0.5, 1.0))
+    np.testing.assert_allclose(outlines(weighed, True, 1.0), large / 2 + small, atol=1e-6)
+    found = {options.agreement: edge_map(KnownMasks(thrice), options) for options in (EdgeOptions(), PAPER)}  # type: ignore[arg-type]
+    inner = np.hypot(*(np.mgrid[: SHAPE[0], : SHAPE[1]] + 0.5 - np.array([120, 160])[:, None, None])) < 45
+    assert found[0.3][inner].max() < 0.8 * found[0.3].max()
+    assert found[0.0][inner].max() > 0.9 * found[0.0].max()
+
+
 def test_the_pictures_own_edge_is_no_boundary() -> None:
     left = np.zeros(SHAPE, bool)
     left[:, :100] = True
@@ -221,7 +233,7 @@ def test_perfect_masks(tmp_path: Path) -> None:
     assert result.canny is not None and result.canny.ods > 0.95
     assert seen == [(0, 1), (1, 1)]
     assert known.asked == {
-        "points_per_side": 16, "pred_iou_thresh": 0, "stability_score_thresh": 0, "box_nms_thresh": 0.7,
+        "points_per_side": 16, "pred_iou_thresh": 0, "stability_score_thresh": 0, "box_nms_thresh": 0.9,
     }  # fmt: skip
     figures = json.loads(json.dumps(result.to_dict()))
     assert figures["edges"]["ods"] == result.scores.ods and figures["pictures"][0]["f"] > 0.9
