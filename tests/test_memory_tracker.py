@@ -114,7 +114,6 @@ def test_objects_prompted_on_different_frames_are_asked_together(tmp_path):
     assert iou(found[19].array[0], square(19)) > 0.8
 
 
-
 def test_a_correction_is_seen_in_the_light_of_memory_and_sticks(opened):
     session, engine = opened
     session.prompt(0, 1, points=[(5, 20)])
