@@ -87,7 +87,9 @@ def _mixed(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 def _turned(projection: nn.Linear, x: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
     """...xNxC projected, each pair of channels turned: `rotate(projection(x), *turn)`."""
     cosine, sine = turn
-    return projection(x) * cosine + F.linear(x, _quarter_turn(projection.weight), _quarter_turn(projection.bias)) * sine
+    across = F.linear(x, _quarter_turn(projection.weight), _quarter_turn(projection.bias))
+    turned: Tensor = projection(x) * cosine + across * sine
+    return turned
 
 
 def _quarter_turn(weight: Tensor) -> Tensor:

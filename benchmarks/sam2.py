@@ -1,0 +1,232 @@
+"""SAM 2.1 beside its reference code, same weights, frames and clicks: python benchmarks/sam2.py --reference PYTHON
+
+PYTHON is that of an environment with the package sam2 (`SAM2_BUILD_CUDA=0 pip install --no-build-isolation sam2==1.1.0`
+over a CPU build of torch). The reference runs in fp32, as it comes, and under autocast in bf16. Both sides have a
+process of their own and the same number of threads, and take turns frame by frame, so that whatever else the machine
+does meets both. Weights are made up (tests/parity): the arithmetic is that of the official ones. A tracked frame is
+everything from the file to masks of its size; the objects are clicked on the first six frames, so that the three
+counted read six, seven and eight memories (in a long clip all read seven). Prints a table and writes
+benchmarks/SAM2.md.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from run import Row, machine
+from sam2_side import PROMPTED, THREADS
+
+HERE = Path(__file__).parent
+CLIP = HERE.parent.parent / "shared" / "data" / "eval" / "davis" / "blackswan"
+COUNTED = 3  # tracked frames: they read six, seven and eight memories; a frame of a long clip seven
+PAUSE = 0.3  # seconds before each turn, for the other side's threads to stop spinning
+
+
+class Side:
+    """A process of one side."""
+
+    def __init__(self, python: str, side: str, precision: str, model: str, checkpoint: Path, frames: Path,
+                 clicks: list[list[float]]) -> None:  # fmt: skip
+        self.name, self.precision = side, precision
+        self.masks_file = frames.parent / f"{side}-{precision}-{len(clicks)}.npz"
+        command = [python, str(HERE / "sam2_side.py"), side, precision, model, str(checkpoint), str(frames)]
+        command += [json.dumps(clicks), str(self.masks_file)]
+        environment = {**os.environ, "OMP_NUM_THREADS": str(THREADS)}
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment,
+        )
+        self._read()
+
+    def _read(self) -> str:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise SystemExit(f"The process of {self.name}, {self.precision}, ended with {self._process.wait()}.")
+        return line
+
+    def __call__(self, work: str) -> tuple[float, float]:
+        """Seconds that a piece of work took, by the clock and of all the processors together."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{work}\n")
+        self._process.stdin.flush()
+        answer = json.loads(self._read())
+        return float(answer["seconds"]), float(answer["processor"])
+
+    def masks(self) -> dict[str, np.ndarray]:
+        """The masks of each frame so far."""
+        self("masks")
+        return dict(np.load(self.masks_file))
+
+    def close(self) -> None:
+        """End the process."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def has_reference(python: str) -> bool:
+    """Whether the package sam2 is installed for a Python."""
+    code = "import importlib.util, sys; sys.exit(importlib.util.find_spec('sam2') is None)"
+    try:
+        return subprocess.run([python, "-c", code], capture_output=True, check=False, cwd=HERE.parent).returncode == 0
+    except OSError:
+        return False
+
+
+def by_turns(sides: list[Side], work: str, runs: int, warm: int) -> list[tuple[float, float]]:
+    """Median milliseconds of a piece of work on each side, by the clock and of the processors, after `warm` that do not
+    count."""
+    times: list[list[tuple[float, float]]] = [[] for _ in sides]
+    for turn in range(warm + runs):
+        for side, found in zip(sides, times, strict=True):
+            time.sleep(PAUSE)
+            taken = side(work)
+            if turn >= warm:
+                found.append(taken)
+    medians = [[1000 * statistics.median(one) for one in zip(*found, strict=True)] for found in times]
+    return [(clock, processors) for clock, processors in medians]
+
+
+def rows_of(what: str, sides: list[Side], times: list[tuple[float, float]]) -> list[Row]:
+    """Each precision of ours beside each of the reference."""
+    timed = list(zip(sides, times, strict=True))
+    for side, (clock, processors) in timed:
+        print(f"{what}: {side.name} {side.precision} {clock:.0f} ms, processors {processors:.0f} ms", flush=True)
+    theirs = [(values, f"sam2, {side.precision}") for side, values in timed if side.name == "reference"]
+    rows = []
+    for side, own in timed:
+        for values, name in (theirs or [((float("nan"),) * 2, "not installed")]) if side.name == "anymask" else ():
+            rows.append(Row(f"{what}, {side.precision}", own[0], name, values[0]))
+            rows.append(Row("the same, processor time", own[1], name, values[1]))
+    return rows
+
+
+def agreement(sides: list[Side]) -> list[str]:
+    """How well the masks of all frames agree with those of the first side, and of the same precision's."""
+    masks = [side.masks() for side in sides]
+    lines = []
+    for one, other in ((0, number) for number in range(1, len(sides))):
+        values = []
+        for index, expected in masks[one].items():
+            for first, second in zip(expected, masks[other][index], strict=True):
+                whole = (first | second).sum()
+                values.append((first & second).sum() / whole if whole else 1.0)
+        names = " and ".join(f"{sides[number].name} {sides[number].precision}" for number in (one, other))
+        count = len(masks[one]["0"])
+        lines.append(f"{names}: mean IoU {np.mean(values):.4f}, least {np.min(values):.4f} ({count} objects)")
+    return lines
+
+
+def clicks_of(objects: int, width: int, height: int) -> list[list[float]]:
+    """Points spread over a frame, the first in its middle."""
+    spread = [(0.5, 0.5)] + [((0.5 + 0.618 * number) % 1, (0.5 + 0.382 * number) % 1) for number in range(1, objects)]
+    return [[round(x * width), round(y * height)] for x, y in spread]
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--reference", default=sys.executable, help="the Python of an environment with sam2")
+    parser.add_argument("--precisions", nargs="*", default=["fp32", "bf16"], help="of the reference")
+    parser.add_argument("--encoders", nargs="*", default=["tiny", "base_plus"])
+    parser.add_argument("--tracked", nargs="*", default=["tiny"])
+    parser.add_argument("--objects", nargs="*", type=int, default=[1, 8])
+    parser.add_argument("--runs", type=int, default=5, help="encoded pictures")
+    parser.add_argument("--fp32", action="store_true", help="ours in fp32, too, where objects are tracked")
+    parser.add_argument("--clip", type=Path, default=CLIP, help="a folder of JPEGs")
+    parser.add_argument("--output", type=Path, default=HERE / "SAM2.md")
+    options = parser.parse_args()
+    if len(list(options.clip.glob("*.jpg"))) < PROMPTED + COUNTED:
+        raise SystemExit(f"{options.clip} has no {PROMPTED + COUNTED} JPEGs; name a folder of frames: --clip FOLDER")
+    installed = has_reference(options.reference)
+    if not installed:
+        print(f"The reference is not installed: {options.reference} has no package sam2. Only anymask is measured.")
+
+    rows: list[Row] = []
+    notes: list[str] = []
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        os.environ["ANYMASK_HOME"] = os.environ.get("SAM2_BENCHMARK_HOME", str(folder / "home"))
+        frames = folder / "frames"
+        frames.mkdir()
+        pictures = sorted(options.clip.glob("*.jpg"))[: PROMPTED + COUNTED]
+        for number, picture in enumerate(pictures):
+            (frames / f"{number:05d}.jpg").symlink_to(picture.resolve())
+        width, height = Image.open(pictures[0]).size
+
+        def sides_of(
+            model: str, clicks: list[list[float]], reference: tuple[str, ...], ours: tuple[str, ...]
+        ) -> list[Side]:
+            checkpoint = made_up(folder, model)
+            chosen = [(options.reference, "reference", precision) for precision in reference if installed]
+            chosen += [(sys.executable, "anymask", precision) for precision in ours]
+            return [
+                Side(python, name, precision, model, checkpoint, frames, clicks) for python, name, precision in chosen
+            ]
+
+        both = tuple(options.precisions)
+        for size in options.encoders:
+            sides = sides_of(f"sam2.1_hiera_{size}", [[width / 2, height / 2]], both, ("bf16", "fp32"))
+            rows += rows_of(f"encoder, {size}", sides, by_turns(sides, "encode", options.runs, warm=1))
+            for side in sides:
+                side.close()
+        for size in options.tracked:
+            theirs: tuple[str, ...] = both
+            for objects in sorted(options.objects):
+                clicks = clicks_of(objects, width, height)
+                ours = ("bf16", "fp32") if options.fp32 or objects == 1 else ("bf16",)
+                sides = sides_of(f"sam2.1_hiera_{size}", clicks, theirs, ours)
+                times = by_turns(sides, "frame", COUNTED, warm=PROMPTED)
+                rows += rows_of(f"tracked frame, {size}, {objects} objects", sides, times)
+                notes += [f"{size}, {objects} objects, {line}" for line in agreement(sides)]
+                for side in sides:
+                    side.close()
+                if installed and len(theirs) > 1:  # the slower one is not asked about more objects
+                    theirs = (min(zip(times, theirs, strict=False))[1],)
+    lines = [
+        "# SAM 2.1 beside the reference code",
+        "",
+        "Made by `python benchmarks/sam2.py`; medians, the same made-up weights on both sides, frames of "
+        f"{width} x {height}, {THREADS} threads.",
+        "sam2, fp32 is the reference as it comes; bf16 is the reference under torch's autocast. Processor time is that",
+        "of both cores together, which other work on the machine changes less than the clock's.",
+        "",
+        machine("openvino"),
+        "",
+        "| what | anymask | reference | its figure | ratio |",
+        "|---|---:|---|---:|---:|",
+    ]
+    lines += [str(row) for row in rows]
+    if notes:
+        lines += ["", "Masks of all frames:", "", *(f"* {line}" for line in notes)]
+    print("\n".join(lines))
+    options.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def made_up(folder: Path, model: str) -> Path:
+    """A checkpoint as published, of made-up weights."""
+    import torch
+    from reference import seeded_checkpoint
+
+    path = folder / f"{model}.pt"
+    if not path.exists():
+        bare = seeded_checkpoint(folder, model)
+        torch.save({"model": torch.load(bare, weights_only=True)}, path)
+    return path
+
+
+if __name__ == "__main__":
+    main()
