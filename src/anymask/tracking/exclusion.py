@@ -13,6 +13,7 @@ from anymask.tracking.follower import Answer
 from anymask.tracking.kalman import overlap
 from anymask.tracking.motion import centres, logits_at
 
+ROUNDING = 1e-4  # of a logit, so that no rounding makes of two that are about 0 two above it
 LEFT = 0.25  # of its mask; an object that keeps less was found on others
 
 
@@ -44,7 +45,7 @@ def _less(one: Answer, others: list[tuple[Answer, bool]]) -> Answer:
     logits = one.logits
     for other, told in others:
         theirs = on_cells(other, one.placement, cells)
-        logits = np.minimum(logits, -theirs if told else (one.logits - theirs) / 2)
+        logits = np.minimum(logits, (-theirs if told else (one.logits - theirs) / 2) - ROUNDING)
     before, after = (np.count_nonzero(one.placement.valid(values) > 0) for values in (one.logits, logits))
     if after < LEFT * before:
         return replace(one, logits=np.full_like(logits, NOTHING), score=0.0, presence=0.0)
