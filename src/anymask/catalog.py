@@ -110,7 +110,8 @@ class ModelEntry:
     that `everything` finds unless told otherwise. `enlarge` is how masks become as large as the picture: bilinear in
     SAM's two steps, bilinear-once or bicubic in one. `matte` belongs to networks that find the subject by themselves,
     `rembg` is the same as the package rembg does it. `second_look` is given for models that look twice unless told not
-    to; `memory` says that it remembers objects from frame to frame of a video. `aliases` are other names of the model.
+    to, `second_pass` says so of passes; `memory` says that it remembers objects from frame to frame of a video.
+    `aliases` are other names of the model.
     """
 
     name: str
@@ -136,6 +137,7 @@ class ModelEntry:
     everything: dict[str, float] = field(default_factory=dict, hash=False)
     subject: Calibration = Calibration()
     second_look: SecondLook | None = None
+    second_pass: bool = False
     memory: bool = False
 
     @property

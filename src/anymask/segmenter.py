@@ -23,6 +23,7 @@ from anymask.runtime import load_segment_engine
 from anymask.runtime.engine import BOX_END, BOX_START, Embedding, Features, InstanceEngine, SegmentEngine
 from anymask.runtime.resize import resize_to_input
 from anymask.second_look import Views, closer_view, covered, extent
+from anymask.second_pass import pass_again
 
 
 class Segmenter:
@@ -213,6 +214,7 @@ class EncodedImage:
         mask: Any = None,
         multimask: bool | None = None,
         second_look: bool | None = None,
+        second_pass: bool | None = None,
     ) -> Masks:
         """Masks for one prompt; points, box and mask combine.
 
@@ -226,24 +228,32 @@ class EncodedImage:
             second_look: where the box, the mask given, or what points alone are answered with is small in the picture,
                 encode the part round it once more, larger, and answer from that; the next prompts nearby use it again.
                 When left out, pocket does so for boxes and masks, and the other models do as their reference does.
+            second_pass: ask for each mask that answers a box or a lone point once more, with itself as the mask. When
+                left out, pocket does so, and the other models do not.
 
         Raises PromptError for a prompt that is malformed or outside of the picture.
         """
-        return self.predict_batch([Prompt(points=points, labels=labels, box=box, mask=mask)], multimask, second_look)[0]
+        prompt = Prompt(points=points, labels=labels, box=box, mask=mask)
+        return self.predict_batch([prompt], multimask, second_look, second_pass)[0]
 
     def predict_batch(
-        self, prompts: Sequence[Prompt], multimask: bool | None = None, second_look: bool | None = None
+        self,
+        prompts: Sequence[Prompt],
+        multimask: bool | None = None,
+        second_look: bool | None = None,
+        second_pass: bool | None = None,
     ) -> list[Masks]:
         """Masks for each of many prompts, decoded together; the options as in `predict`. Raises PromptError."""
         prompts = [prompt.check(self.height, self.width) for prompt in prompts]
         whole = self.placement.crop == (0, 0, self.width, self.height)
         rules = self.segmenter.spec.second_look
+        again = self.segmenter.spec.second_pass if second_pass is None else second_pass
         if second_look is False or self._rgb is None or not whole or (second_look is None and rules is None):
-            return self._answers(prompts, multimask)
-        return self._look_twice(prompts, multimask, rules or SecondLook(), bool(second_look))
+            return self._answers(prompts, multimask, again)
+        return self._look_twice(prompts, multimask, again, rules or SecondLook(), bool(second_look))
 
     def _look_twice(
-        self, prompts: Sequence[Prompt], multimask: bool | None, rules: SecondLook, by_answer: bool
+        self, prompts: Sequence[Prompt], multimask: bool | None, again: bool, rules: SecondLook, by_answer: bool
     ) -> list[Masks]:
         """`by_answer`: points alone are answered first, and what that covers is looked at again."""
         places = [self._place(prompt) for prompt in prompts]
@@ -251,7 +261,7 @@ class EncodedImage:
         boxes = [None if thing is None else closer_view(rules, thing, self.placement) for thing in things]
         answers: dict[int, Masks] = {}
         first = [i for i, box in enumerate(boxes) if box is None]
-        for i, answer in zip(first, self._answers([prompts[i] for i in first], multimask), strict=True):
+        for i, answer in zip(first, self._answers([prompts[i] for i in first], multimask, again), strict=True):
             answers[i] = answer
             if things[i] is None and by_answer:
                 things[i] = thing = covered(answer, prompts[i])
@@ -259,7 +269,7 @@ class EncodedImage:
         for i, (box, thing) in enumerate(zip(boxes, things, strict=True)):
             if box is not None and thing is not None:
                 view = self._views.at(box, thing, self.crop)
-                (answers[i],) = view._answers([prompts[i]], multimask, places[i])
+                (answers[i],) = view._answers([prompts[i]], multimask, again, places[i])
                 self._views.remember(answers[i])
         return [answers[i] for i in range(len(prompts))]
 
@@ -269,9 +279,16 @@ class EncodedImage:
         return known or self.placement
 
     def _answers(
-        self, prompts: Sequence[Prompt], multimask: bool | None, place: Placement | None = None
+        self, prompts: Sequence[Prompt], multimask: bool | None, again: bool, place: Placement | None = None
     ) -> list[Masks]:
-        """What this view answers; a mask lies on `place`, or where `_place` says."""
+        """What this view answers, in a second pass where `again` says so; a mask lies on `place`, or where `_place`
+        says."""
+        answers = self._decoded(prompts, multimask, place)
+        if not again:
+            return answers
+        return pass_again(prompts, answers, lambda asked: self._decoded(asked, False, self.placement))
+
+    def _decoded(self, prompts: Sequence[Prompt], multimask: bool | None, place: Placement | None) -> list[Masks]:
         tokens = [self._tokens(prompt) for prompt in prompts]
         alike: dict[tuple[int, bool], list[int]] = defaultdict(list)
         for index, prompt in enumerate(prompts):

@@ -1,6 +1,7 @@
 """`anymask evaluate`: how good a model's masks are on labelled pictures."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -78,6 +79,14 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    second_pass: Annotated[
+        bool | None,
+        typer.Option(
+            "--second-pass/--one-pass",
+            help="prompts: whether answers are asked for once more; by default as the model does.",
+            show_default=False,
+        ),
+    ] = None,
     masks: Annotated[
         Path | None, typer.Option("--masks", help="matte: a folder of grey masks NAME.png, in place of JSON files.")
     ] = None,
@@ -96,6 +105,10 @@ def evaluate(
     weigh: Annotated[
         bool, typer.Option("--weigh/--no-weigh", help="edges: masks count as much as their predicted IoU.")
     ] = False,
+    agreement: Annotated[
+        bool,
+        typer.Option("--agreement/--largest", help="edges: masks add up, or the largest counts, as in SAM's paper."),
+    ] = True,
     frames: Annotated[
         int | None,
         typer.Option(
@@ -120,11 +133,12 @@ def evaluate(
         plots.mkdir(parents=True, exist_ok=True)
     loaded = (model, device, precision, weights)
     if task == "prompts":
-        figures = _prompts(folder, loaded, 300 if limit is None else limit, min_area, seed, second_look, plots)
+        most = 300 if limit is None else limit
+        figures = _prompts(folder, loaded, most, min_area, seed, second_look, second_pass, plots)
     elif task == "matte":
         figures = _mattes(folder, loaded, limit, seed, masks, refine, preprocessing, plots)
     elif task == "edges":
-        figures = _edges(folder, loaded, limit, seed, min_score, min_stability, weigh, plots)
+        figures = _edges(folder, loaded, limit, seed, agreement, min_score, min_stability, weigh, plots)
     elif task == "frames":
         figures = _frames(folder, loaded, 1 if frames is None else frames, plots)
     elif task == "everything":
@@ -141,6 +155,7 @@ def _prompts(
     min_area: int,
     seed: int,
     second_look: bool | None,
+    second_pass: bool | None,
     plots: Path | None,
 ) -> dict[str, object]:
     from anymask.evaluation.protocol import evaluate as measure
@@ -153,6 +168,7 @@ def _prompts(
             min_area=min_area,
             seed=seed,
             second_look=second_look,
+            second_pass=second_pass,
             on_progress=advance,
         )
     _table(
@@ -204,15 +220,17 @@ def _edges(
     loaded: Loaded,
     limit: int | None,
     seed: int,
+    agreement: bool,
     min_score: float,
     min_stability: float,
     weigh: bool,
     plots: Path | None,
 ) -> dict[str, object]:
-    from anymask.evaluation.edges import EdgeOptions, evaluate_edges
+    from anymask.evaluation.edges import PAPER, EdgeOptions, evaluate_edges
     from anymask.segmenter import Segmenter
 
-    options = EdgeOptions(min_score=min_score, min_stability=min_stability, weigh=weigh)
+    kind = EdgeOptions() if agreement else PAPER
+    options = replace(kind, min_score=min_score, min_stability=min_stability, weigh=weigh)
     with progress("Evaluating") as advance:
         result = evaluate_edges(
             folder, Segmenter(*loaded), options=options, limit=limit, seed=seed, on_progress=advance

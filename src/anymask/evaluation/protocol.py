@@ -83,6 +83,7 @@ def evaluate(
     min_area: int = 400,
     seed: int = 0,
     second_look: bool | None = None,
+    second_pass: bool | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> EvaluationResult:
     """Prompt a model for labelled objects as a user would and compare.
@@ -93,7 +94,7 @@ def evaluate(
         limit: objects drawn at random for the prompts; None for all. Every subject of the folder counts.
         min_area: objects of fewer pixels are passed over.
         seed: of the drawing.
-        second_look: as for `EncodedImage.predict`.
+        second_look, second_pass: as for `EncodedImage.predict`.
         on_progress: called with the pictures done and their number.
 
     Raises FormatError for a folder without such files or without a large enough object, and what `Segmenter` raises.
@@ -110,7 +111,8 @@ def evaluate(
         if index in chosen:
             image = segmenter.encode(record.path)
             objects += [
-                _prompted(image, record.path, record.annotations[each].rle, second_look) for each in chosen[index]
+                _prompted(image, record.path, record.annotations[each].rle, second_look, second_pass)
+                for each in chosen[index]
             ]
         if record.subject is not None and remover is not None:
             subjects.append(_subject(remover, record))
@@ -154,13 +156,15 @@ def box_of(mask: np.ndarray) -> tuple[int, int, int, int]:
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
-def _prompted(image: EncodedImage, path: Path, label: rle.RLE, second_look: bool | None) -> ObjectResult:
+def _prompted(
+    image: EncodedImage, path: Path, label: rle.RLE, second_look: bool | None, second_pass: bool | None
+) -> ObjectResult:
     truth = rle.decode(label)
     box, click = box_of(truth), centre_of(truth)
-    boxed = image.predict(box=box, second_look=second_look)
+    boxed = image.predict(box=box, second_look=second_look, second_pass=second_pass)
     ious = {"box": intersection_over_union(boxed.array[0], truth)}
     points, labels = [click], [1]
-    candidates = image.predict(points=points, second_look=second_look)
+    candidates = image.predict(points=points, second_look=second_look, second_pass=second_pass)
     each = [intersection_over_union(mask, truth) for mask in candidates.array]
     best = int(candidates.scores.argmax())
     ious["1 click"], ious["1 click, chosen"] = max(each), each[best]
