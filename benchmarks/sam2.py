@@ -26,7 +26,6 @@ from sam2_side import PROMPTED, THREADS
 
 HERE = Path(__file__).parent
 CLIP = HERE.parent.parent / "shared" / "data" / "eval" / "davis" / "blackswan"
-COUNTED = 3  # tracked frames: they read six, seven and eight memories; a frame of a long clip seven
 PAUSE = 0.3  # seconds before each turn, for the other side's threads to stop spinning
 
 
@@ -126,7 +125,7 @@ def agreement(sides: list[Side]) -> list[str]:
                 values.append((first & second).sum() / whole if whole else 1.0)
         names = " and ".join(f"{sides[number].name} {sides[number].precision}" for number in (one, other))
         count = len(masks[one]["0"])
-        lines.append(f"{names}: mean IoU {np.mean(values):.4f}, least {np.min(values):.4f} ({count} objects)")
+        lines.append(f"{names}: mean IoU {np.mean(values):.4f}, least {np.min(values):.4f} (objects: {count})")
     return lines
 
 
@@ -145,12 +144,15 @@ def main() -> None:
     parser.add_argument("--tracked", nargs="*", default=["tiny"])
     parser.add_argument("--objects", nargs="*", type=int, default=[1, 8])
     parser.add_argument("--runs", type=int, default=5, help="encoded pictures")
+    parser.add_argument("--counted", type=int, default=3, help="tracked frames: they read 6, 7, 8 memories and so on")
     parser.add_argument("--fp32", action="store_true", help="ours in fp32, too, where objects are tracked")
     parser.add_argument("--clip", type=Path, default=CLIP, help="a folder of JPEGs")
     parser.add_argument("--output", type=Path, default=HERE / "SAM2.md")
     options = parser.parse_args()
-    if len(list(options.clip.glob("*.jpg"))) < PROMPTED + COUNTED:
-        raise SystemExit(f"{options.clip} has no {PROMPTED + COUNTED} JPEGs; name a folder of frames: --clip FOLDER")
+    if len(list(options.clip.glob("*.jpg"))) < PROMPTED + options.counted:
+        raise SystemExit(
+            f"{options.clip} has no {PROMPTED + options.counted} JPEGs; name a folder of frames: --clip FOLDER"
+        )
     installed = has_reference(options.reference)
     if not installed:
         print(f"The reference is not installed: {options.reference} has no package sam2. Only anymask is measured.")
@@ -162,7 +164,7 @@ def main() -> None:
         os.environ["ANYMASK_HOME"] = os.environ.get("SAM2_BENCHMARK_HOME", str(folder / "home"))
         frames = folder / "frames"
         frames.mkdir()
-        pictures = sorted(options.clip.glob("*.jpg"))[: PROMPTED + COUNTED]
+        pictures = sorted(options.clip.glob("*.jpg"))[: PROMPTED + options.counted]
         for number, picture in enumerate(pictures):
             (frames / f"{number:05d}.jpg").symlink_to(picture.resolve())
         width, height = Image.open(pictures[0]).size
@@ -189,9 +191,9 @@ def main() -> None:
                 clicks = clicks_of(objects, width, height)
                 ours = ("bf16", "fp32") if options.fp32 or objects == 1 else ("bf16",)
                 sides = sides_of(f"sam2.1_hiera_{size}", clicks, theirs, ours)
-                times = by_turns(sides, "frame", COUNTED, warm=PROMPTED)
-                rows += rows_of(f"tracked frame, {size}, {objects} objects", sides, times)
-                notes += [f"{size}, {objects} objects, {line}" for line in agreement(sides)]
+                times = by_turns(sides, "frame", options.counted, warm=PROMPTED)
+                rows += rows_of(f"tracked frame, {size}, objects: {objects}", sides, times)
+                notes += [f"{size}, {line}" for line in agreement(sides)]
                 for side in sides:
                     side.close()
                 if installed and len(theirs) > 1:  # the slower one is not asked about more objects
@@ -204,7 +206,7 @@ def main() -> None:
         "sam2, fp32 is the reference as it comes; bf16 is the reference under torch's autocast. Processor time is that",
         "of both cores together, which other work on the machine changes less than the clock's.",
         "",
-        machine("openvino"),
+        machine("torch"),
         "",
         "| what | anymask | reference | its figure | ratio |",
         "|---|---:|---|---:|---:|",

@@ -52,6 +52,7 @@ LAYERS = (
         "refine",
         "regions",
         "second_look",
+        "second_pass",
         "segmenter",
         "tiles",
         "tracker",

@@ -12,6 +12,7 @@ from openvino import save_model
 from parity.seeded import seeded_video
 from PIL import Image
 
+from anymask.catalog import find
 from anymask.errors import ModelError, WeightsError
 from anymask.networks.sam2.hiera import Size
 from anymask.networks.sam2.sam2 import Sam2
@@ -19,8 +20,9 @@ from anymask.networks.sam2.video import video_parts
 from anymask.recall import recall
 from anymask.runtime import load_video_engine
 from anymask.runtime.convert import convert_video_parts
-from anymask.runtime.engine import Features, VideoEngine, bounded, to_bfloat16, video_points
+from anymask.runtime.engine import Features, VideoEngine, bounded, recalled, to_bfloat16, video_points
 from anymask.runtime.openvino import Graph
+from anymask.runtime.parts import load_video_parts
 from anymask.runtime.torch import TorchSegmentEngine
 
 GOLDEN = parity.Golden("sam2.1_hiera_tiny.video")
@@ -81,6 +83,27 @@ def test_the_graphs_of_a_video_compute_what_pytorch_does(improved: bool, tmp_pat
         for one, other in zip(found, expected, strict=True):
             scale = other.std() if other.numel() > 2 else 1.0
             assert np.abs(one - other.numpy()).max() < 1e-4 * scale, name
+
+
+def test_pictures_and_videos_are_served_by_one_network_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def loaded(*_: object) -> Sam2:
+        made.append(Sam2(Size(8, 1, (1, 1, 1, 1), ()), True))
+        return made[-1]
+
+    monkeypatch.setattr("anymask.runtime.parts.loaded", loaded)
+    parts, video = load_video_parts(find("sam2.1_hiera_tiny", "segment"), Path("unread"))
+    assert len(made) == 1 and parts.encoder.network is video.look.network is video.adopt.network is made[0]
+    assert not any(tensor.requires_grad for tensor in made[0].parameters())
+
+
+def test_times_and_rows_may_be_shared_or_each_objects_own() -> None:
+    rows, times = recalled(np.array([6, 0]), np.array([0.5]), 3)
+    assert rows.tolist() == [[6, 0]] * 3 and times.tolist() == [[0.5]] * 3
+    assert rows.dtype == np.int64 and times.dtype == np.float32
+    rows, times = recalled(np.array([[6, 0], [6, 1]]), np.array([[0.5], [1]]), 2)
+    assert rows.tolist() == [[6, 0], [6, 1]] and times.tolist() == [[0.5], [1]]
 
 
 def test_a_prompt_on_a_frame_is_padded() -> None:

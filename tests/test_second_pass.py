@@ -63,9 +63,7 @@ def test_a_closer_view_is_asked_again_itself(image: anymask.EncodedImage) -> Non
     np.testing.assert_allclose(found.logits, again.logits, atol=1e-3)
 
 
-def test_other_models_answer_once_unless_asked(
-    image: anymask.EncodedImage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_models_answer_once_unless_asked(image: anymask.EncodedImage, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = anymask.EncodedImage(anymask.Segmenter("pocket", precision="fp32"), image.placement, image.features, None)
     monkeypatch.setattr(plain.segmenter.engine, "spec", replace(image.segmenter.spec, second_pass=False))
     np.testing.assert_array_equal(plain.predict(box=BOX).logits, plain.predict(box=BOX, second_pass=False).logits)

@@ -158,7 +158,9 @@ def video_points(coords: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np
 def recalled(rows: np.ndarray, times: np.ndarray, objects: int) -> tuple[np.ndarray, np.ndarray]:
     """The rows and times of what is remembered, of each of so many objects: int64 [B, F] and float32 [B, P]."""
     rows, times = np.atleast_2d(np.asarray(rows, np.int64)), np.atleast_2d(np.asarray(times, np.float32))
-    return np.broadcast_to(rows, (objects, rows.shape[1])), np.broadcast_to(times, (objects, times.shape[1]))
+    own = (np.broadcast_to(one, (objects, one.shape[1])) for one in (rows, times))
+    rows, times = (one.copy() for one in own)  # PyTorch wants arrays that can be written
+    return rows, times
 
 
 def bounded(earlier: np.ndarray) -> np.ndarray:
