@@ -21,16 +21,19 @@ def image() -> anymask.EncodedImage:
 
 def test_what_is_a_first_prompt() -> None:
     mask = np.zeros((128, 128))
-    assert is_first(Prompt(points=[CLICK])) and is_first(Prompt(box=BOX)) and is_first(Prompt(points=[CLICK], box=BOX))
-    assert not is_first(Prompt(points=[CLICK, CLICK]))
+    assert is_first(Prompt(box=BOX)) and is_first(Prompt(points=[CLICK], box=BOX))
+    assert not is_first(Prompt(points=[CLICK])) and not is_first(Prompt(points=[CLICK, CLICK]))
     assert not is_first(Prompt(mask=mask)) and not is_first(Prompt(box=BOX, mask=mask))
 
 
-@pytest.mark.parametrize("prompt", [{"box": BOX}, {"points": [CLICK]}, {"points": [CLICK], "box": BOX}])
-def test_pocket_goes_on_from_each_of_its_answers(image: anymask.EncodedImage, prompt: dict[str, object]) -> None:
-    once = image.predict(**prompt, second_look=False, second_pass=False)
-    twice = image.predict(**prompt, second_look=False)
-    assert len(once) == len(twice) == (1 if "box" in prompt else 3)
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("prompt", [{"box": BOX}, {"points": [CLICK], "box": BOX}])
+def test_pocket_goes_on_from_each_of_its_answers(
+    image: anymask.EncodedImage, prompt: dict[str, object], several: bool
+) -> None:
+    once = image.predict(**prompt, multimask=several, second_look=False, second_pass=False)
+    twice = image.predict(**prompt, multimask=several, second_look=False)
+    assert len(once) == len(twice) == (3 if several else 1)
     for index in range(len(once)):
         alone = image.predict(**prompt, mask=once.logits[index], multimask=False, second_look=False)
         np.testing.assert_allclose(twice.logits[index], alone.logits[0], atol=1e-3)
@@ -38,9 +41,9 @@ def test_pocket_goes_on_from_each_of_its_answers(image: anymask.EncodedImage, pr
     assert np.abs(twice.logits - once.logits).max() > 0.1
 
 
-def test_corrections_are_answered_once(image: anymask.EncodedImage) -> None:
+def test_clicks_and_corrections_are_answered_once(image: anymask.EncodedImage) -> None:
     points = {"points": [CLICK, (20.0, 20.0)], "labels": [1, 0]}
-    for prompt in (points, {**points, "mask": image.predict(box=BOX).logits[0]}):
+    for prompt in ({"points": [CLICK]}, points, {**points, "mask": image.predict(box=BOX).logits[0]}):
         plain = image.predict(**prompt, second_pass=False)
         np.testing.assert_array_equal(image.predict(**prompt).logits, plain.logits)
 
