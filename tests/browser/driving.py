@@ -236,6 +236,7 @@ class Studio:
 
     def gauge(self, name: str) -> float:
         """A number of /metrics."""
+        self.page.wait_for_timeout(1)  # what `search_with` answers is only answered while the page is waited for
         with self.http() as http:
             lines = http.get("/metrics").text.splitlines()
         return float(next(line for line in lines if line.startswith(name)).rpartition(" ")[2])
