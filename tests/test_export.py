@@ -356,7 +356,7 @@ def test_other_families(model, tmp_path, monkeypatch, request):
         image = anymask.Segmenter(model, device="cpu", precision="fp32", weights=opened).encode(PICTURE)
     maps = exported.encode(model, PICTURE)
     points = image.placement.to_input([(150, 120), (60, 40), (300, 260)])
-    expected = image.predict(points=[(150, 120)], box=(60, 40, 300, 260), multimask=True, second_pass=False)
+    expected = image.predict(points=[(150, 120)], box=(60, 40, 300, 260), multimask=True)
     labels = [[1, 2, 3]]
     masks, scores, low = exported.decode(maps, [points], labels)
     assert near(low[0, 1:], expected.logits) and np.abs(scores[0, 1:] - expected.scores).max() < 1e-3

@@ -1,4 +1,4 @@
-"""A second pass: what was answered is asked for once more, with the answer as the mask prompt.
+"""A second pass: what a box is answered with is asked for once more, with the answer as the mask prompt.
 
 The network was trained to go on from a mask of its own, as Segment Anything was (Kirillov et al. 2023, appendix A);
 where a box says how far the object goes, the second answer follows it a little better.
@@ -8,9 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import islice
-
-import numpy as np
 
 from anymask.masks import Masks
 from anymask.prompts import Prompt
@@ -25,19 +22,16 @@ def is_first(prompt: Prompt) -> bool:
 def pass_again(
     prompts: Sequence[Prompt], answers: Sequence[Masks], ask: Callable[[Sequence[Prompt]], Sequence[Masks]]
 ) -> list[Masks]:
-    """The answers, each mask of those to first prompts in its second version.
+    """The answers, those to first prompts in their second version.
+
+    Candidates stay as they are: in a second pass they would all become the same mask.
 
     Args:
         prompts: what was asked on one view of a picture.
         answers: the masks for each prompt on that view.
         ask: gives one mask for each of many prompts whose masks lie on that view.
     """
-    first = [index for index, prompt in enumerate(prompts) if is_first(prompt)]
-    found = iter(ask([replace(prompts[index], mask=logits) for index in first for logits in answers[index].logits]))
-    better = list(answers)
-    for index in first:
-        each = list(islice(found, len(answers[index])))
-        if each:
-            logits, scores = (np.concatenate([getattr(one, name) for one in each]) for name in ("logits", "scores"))
-            better[index] = Masks(logits, scores, answers[index].placements[0], prompts=prompts[index])
-    return better
+    first = [i for i, prompt in enumerate(prompts) if is_first(prompt) and len(answers[i]) == 1]
+    found = ask([replace(prompts[i], mask=answers[i].logits[0]) for i in first])
+    again = dict(zip(first, found, strict=True))
+    return [again.get(i, answer) for i, answer in enumerate(answers)]

@@ -228,8 +228,8 @@ class EncodedImage:
             second_look: where the box, the mask given, or what points alone are answered with is small in the picture,
                 encode the part round it once more, larger, and answer from that; the next prompts nearby use it again.
                 When left out, pocket does so for boxes and masks, and the other models do as their reference does.
-            second_pass: ask for each mask that answers a box once more, with itself as the mask. When left out, pocket
-                does so, and the other models do not.
+            second_pass: ask for the one mask that answers a box once more, with itself as the mask. When left out,
+                pocket does so, and the other models do not.
 
         Raises PromptError for a prompt that is malformed or outside of the picture.
         """
