@@ -8,16 +8,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from anymask.compat.records import SEGMENTATIONS, records
+from anymask.compat.mask_generator import MaskGenerator
 from anymask.compat.sam2.modeling.sam2_base import SAM2Base
 from anymask.compat.sam2.sam2_image_predictor import SAM2ImagePredictor, encode
-from anymask.everything import Options, generate
-from anymask.grids import layer_grids
 from anymask.placement import Box
 from anymask.segmenter import EncodedImage
 
 
-class SAM2AutomaticMaskGenerator:
+class SAM2AutomaticMaskGenerator(MaskGenerator):
     """Masks of all that is in a picture.
 
     Args:
@@ -55,29 +53,14 @@ class SAM2AutomaticMaskGenerator:
         use_m2m: bool = False,
         multimask_output: bool = True,
     ) -> None:
-        assert (points_per_side is None) != (point_grids is None), (
-            "Exactly one of points_per_side or point_grids must be provided."
-        )
-        modes = ", ".join(SEGMENTATIONS)
-        assert output_mode in SEGMENTATIONS, f"output_mode must be one of {modes}, not {output_mode}."
-        self.points_per_batch = points_per_batch
-        self.pred_iou_thresh = pred_iou_thresh
-        self.stability_score_thresh = stability_score_thresh
-        self.stability_score_offset = stability_score_offset
+        super().__init__(
+            points_per_side, points_per_batch, pred_iou_thresh, stability_score_thresh, stability_score_offset,
+            box_nms_thresh, crop_n_layers, crop_nms_thresh, crop_overlap_ratio, crop_n_points_downscale_factor,
+            point_grids, min_mask_region_area, output_mode,
+        )  # fmt: skip
         self.mask_threshold = mask_threshold
-        self.box_nms_thresh = box_nms_thresh
-        self.crop_n_layers = crop_n_layers
-        self.crop_nms_thresh = crop_nms_thresh
-        self.crop_overlap_ratio = crop_overlap_ratio
-        self.crop_n_points_downscale_factor = crop_n_points_downscale_factor
-        self.point_grids = point_grids
-        self.min_mask_region_area = min_mask_region_area
-        self.output_mode = output_mode
         self.use_m2m = use_m2m
         self.multimask_output = multimask_output
-        if points_per_side is not None:
-            self.point_grids = layer_grids(points_per_side, crop_n_layers, crop_n_points_downscale_factor)
-        self._options()
         self.predictor = SAM2ImagePredictor(model)
 
     @classmethod
@@ -101,32 +84,14 @@ class SAM2AutomaticMaskGenerator:
             PromptError: an attribute was set to a value out of its range.
         """
         encoded = encode(self.predictor.model, image)
-        asked = _Asked(encoded, self.multimask_output, self.use_m2m, self.mask_threshold)
-        return records(generate(asked, self._options()), self.output_mode)
-
-    def _options(self) -> Options:
-        return Options(
-            points_per_side=None,
-            points_per_batch=self.points_per_batch,
-            pred_iou_thresh=self.pred_iou_thresh,
-            stability_score_thresh=self.stability_score_thresh,
-            stability_score_offset=self.stability_score_offset,
-            box_nms_thresh=self.box_nms_thresh,
-            crop_n_layers=self.crop_n_layers,
-            crop_nms_thresh=self.crop_nms_thresh,
-            crop_overlap_ratio=self.crop_overlap_ratio,
-            crop_n_points_downscale_factor=self.crop_n_points_downscale_factor,
-            point_grids=self.point_grids,
-            min_mask_region_area=self.min_mask_region_area,
-        )
+        return self.found(_Asked(encoded, self.multimask_output, self.use_m2m), self.mask_threshold)
 
 
 class _Asked:
     """A picture that answers points in one of the ways that the generator has; see `everything.PointModel`."""
 
-    def __init__(self, image: EncodedImage, several: bool, again: bool, threshold: float) -> None:
+    def __init__(self, image: EncodedImage, several: bool, again: bool) -> None:
         self._image, self._several, self._again = image, several, again
-        self._threshold = np.float32(threshold)
         self.placement = image.placement
 
     def predict_points(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -139,7 +104,7 @@ class _Asked:
             count, maps = logits.shape[1], logits.reshape(-1, *logits.shape[2:])
             found = engine.decode(embedding, coords.repeat(count, axis=0), labels.repeat(count, axis=0), maps)
             logits, scores = found[0][:, 0].reshape(logits.shape), found[1][:, 0].reshape(scores.shape)
-        return logits - self._threshold, scores
+        return logits, scores
 
     def crop(self, box: Box) -> _Asked:
-        return _Asked(self._image.crop(box), self._several, self._again, float(self._threshold))
+        return _Asked(self._image.crop(box), self._several, self._again)

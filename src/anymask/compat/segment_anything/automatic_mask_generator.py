@@ -7,15 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from anymask.compat.records import SEGMENTATIONS, records
+from anymask.compat.mask_generator import MaskGenerator
 from anymask.compat.segment_anything.modeling import Sam
 from anymask.compat.segment_anything.predictor import SamPredictor, in_model_format
-from anymask.compat.segment_anything.utils.amg import build_all_layer_point_grids
-from anymask.everything import Options, PointModel, generate
-from anymask.placement import Box
 
 
-class SamAutomaticMaskGenerator:
+class SamAutomaticMaskGenerator(MaskGenerator):
     """Masks of all that is in a picture.
 
     Args:
@@ -47,28 +44,11 @@ class SamAutomaticMaskGenerator:
         min_mask_region_area: int = 0,
         output_mode: str = "binary_mask",
     ) -> None:
-        assert (points_per_side is None) != (point_grids is None), (
-            "Exactly one of points_per_side or point_grids must be provided."
-        )
-        modes = ", ".join(SEGMENTATIONS)
-        assert output_mode in SEGMENTATIONS, f"output_mode must be one of {modes}, not {output_mode}."
-        self.points_per_batch = points_per_batch
-        self.pred_iou_thresh = pred_iou_thresh
-        self.stability_score_thresh = stability_score_thresh
-        self.stability_score_offset = stability_score_offset
-        self.box_nms_thresh = box_nms_thresh
-        self.crop_n_layers = crop_n_layers
-        self.crop_nms_thresh = crop_nms_thresh
-        self.crop_overlap_ratio = crop_overlap_ratio
-        self.crop_n_points_downscale_factor = crop_n_points_downscale_factor
-        self.min_mask_region_area = min_mask_region_area
-        self.output_mode = output_mode
-        self.point_grids = point_grids
-        if points_per_side is not None:
-            self.point_grids = build_all_layer_point_grids(
-                points_per_side, crop_n_layers, crop_n_points_downscale_factor
-            )
-        self._options()
+        super().__init__(
+            points_per_side, points_per_batch, pred_iou_thresh, stability_score_thresh, stability_score_offset,
+            box_nms_thresh, crop_n_layers, crop_nms_thresh, crop_overlap_ratio, crop_n_points_downscale_factor,
+            point_grids, min_mask_region_area, output_mode,
+        )  # fmt: skip
         self.predictor = SamPredictor(model)
 
     def generate(self, image: np.ndarray) -> list[dict[str, Any]]:
@@ -84,39 +64,4 @@ class SamAutomaticMaskGenerator:
             PromptError: an attribute was set to a value out of its range.
         """
         model = self.predictor.model
-        encoded: PointModel = model.segmenter.encode(in_model_format(model, image))
-        if model.mask_threshold:
-            encoded = _Thresholded(encoded, model.mask_threshold)
-        return records(generate(encoded, self._options()), self.output_mode)
-
-    def _options(self) -> Options:
-        assert self.point_grids is not None
-        return Options(
-            points_per_side=None,
-            points_per_batch=self.points_per_batch,
-            pred_iou_thresh=self.pred_iou_thresh,
-            stability_score_thresh=self.stability_score_thresh,
-            stability_score_offset=self.stability_score_offset,
-            box_nms_thresh=self.box_nms_thresh,
-            crop_n_layers=self.crop_n_layers,
-            crop_nms_thresh=self.crop_nms_thresh,
-            crop_overlap_ratio=self.crop_overlap_ratio,
-            crop_n_points_downscale_factor=self.crop_n_points_downscale_factor,
-            point_grids=self.point_grids,
-            min_mask_region_area=self.min_mask_region_area,
-        )
-
-
-class _Thresholded:
-    """A model whose masks begin at another logit than 0."""
-
-    def __init__(self, model: PointModel, threshold: float) -> None:
-        self._model, self._threshold = model, np.float32(threshold)
-        self.placement = model.placement
-
-    def predict_points(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        logits, scores = self._model.predict_points(points)
-        return logits - self._threshold, scores
-
-    def crop(self, box: Box) -> PointModel:
-        return _Thresholded(self._model.crop(box), float(self._threshold))
+        return self.found(model.segmenter.encode(in_model_format(model, image)), model.mask_threshold)
