@@ -21,7 +21,7 @@ from anymask.server.answers import mask_json
 from anymask.server.errors import Conflict, Gone, NotFound, RequestError, TooLarge
 from anymask.server.schemas import VideoPrompt
 from anymask.tracker import Tracker
-from anymask.tracking.frames import check_index
+from anymask.tracking.frames import check_index, count_frames
 from anymask.tracking.session import Session, objects_of
 
 Json = dict[str, Any]
@@ -75,9 +75,7 @@ class OpenVideo:
                 raise TooLarge(f"The video has {width} x {height} pixels; at most {max_pixels:,} are taken.")
             self._shown = ClipFrames(path, SHOWN_BYTES)
             frames = ClipFrames(path, TRACKED_BYTES)
-            if frames.count is None:
-                _count(frames)
-                self._shown.count = frames.count
+            self._shown.count = frames.count = count_frames(frames)
         except ImageError as error:
             raise ImageError(_told(error, path)) from None
         frames.name = self._shown.name = THE_VIDEO
@@ -346,14 +344,6 @@ def _together(before: Json | None, asked: VideoPrompt) -> Json:
         "box": before["box"] if asked.box is None else list(asked.box),
         "mask": asked.mask is not None,
     }
-
-
-def _count(frames: Any) -> None:
-    """Go through a video whose file does not say how many frames it has."""
-    index = 0
-    while frames.count is None and frames.at(index) is not None:
-        index += 1
-    frames.count = frames.count or index
 
 
 def _told(error: Exception, path: Path) -> str:

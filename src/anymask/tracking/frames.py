@@ -76,6 +76,14 @@ def open_frames(video: Video) -> Frames:
     raise ImageError(f"A video is a path, a folder, frames, or an iterator of them, not {type(video).__name__}.")
 
 
+def count_frames(frames: Frames) -> int:
+    """How many frames there are; one that does not say when its frames are shown is gone through. Not for streams."""
+    index = 0
+    while frames.count is None and frames.at(index) is not None:
+        index += 1
+    return index if frames.count is None else frames.count
+
+
 def check_size(name: str, index: int, rgb: np.ndarray, shape: tuple[int, ...] | None) -> None:
     """Raise ImageError for a frame of another size than the first one's."""
     if shape is not None and rgb.shape != shape:

@@ -16,7 +16,7 @@ from anymask.compat.tensors import import_torch
 from anymask.errors import ImageError
 from anymask.placement import Placement
 from anymask.tracking.bank import Bank
-from anymask.tracking.frames import Frames, open_frames
+from anymask.tracking.frames import Frames, count_frames, open_frames
 from anymask.tracking.memory import Found, MemoryFollower, Seen
 
 if TYPE_CHECKING:
@@ -162,7 +162,5 @@ def open_video(video: Any) -> Frames:
     frames = open_frames(video)
     if frames.streams:
         raise ImageError("The number of frames must be known here; anymask.Tracker takes streams.")
-    index = 0
-    while frames.count is None and frames.at(index) is not None:  # a clip that does not say when its frames are shown
-        index += 1
+    frames.count = count_frames(frames)
     return frames
