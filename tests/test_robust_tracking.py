@@ -104,7 +104,7 @@ def test_a_steady_box_is_expected_where_it_will_be(way):
 def test_a_saved_motion_goes_on():
     motion = BoxMotion()
     assert motion.expected(3) is None and motion.agreement(3, boxes(1)[0]) == 1.0
-    assert not BoxMotion(motion.arrays()).known
+    assert BoxMotion(motion.arrays()).expected(0) is None
     for index, box in enumerate(boxes(STEADY + 2)):
         motion.update(index, box)
     again = BoxMotion(motion.arrays())

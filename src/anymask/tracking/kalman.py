@@ -46,11 +46,6 @@ class BoxMotion:
         }
 
     @property
-    def known(self) -> bool:
-        """Whether anything is to be expected."""
-        return self._state is not None
-
-    @property
     def believed(self) -> bool:
         """Whether it has been right so far."""
         return self.steady >= STEADY
