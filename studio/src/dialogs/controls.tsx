@@ -33,6 +33,34 @@ export function Choice<T extends string>(props: {
   );
 }
 
+/** One of a few with a word on each: radio buttons that look like cards. */
+export function Cards<T extends string>(props: {
+  label: string;
+  value: Signal<T>;
+  options: { value: T; title: string; hint: string }[];
+  /** Each card gets `TESTID-VALUE`. */
+  testid: string;
+}) {
+  const name = useId();
+  return (
+    <fieldset class="plain cards" aria-label={props.label}>
+      {props.options.map((option) => (
+        <label key={option.value}>
+          <input
+            type="radio"
+            name={name}
+            checked={option.value === props.value.value}
+            data-testid={`${props.testid}-${option.value}`}
+            onChange={() => (props.value.value = option.value)}
+          />
+          <span>{option.title}</span>
+          <span class="muted small">{option.hint}</span>
+        </label>
+      ))}
+    </fieldset>
+  );
+}
+
 export function Switch(props: { signal: Signal<boolean>; title: string; testid: string; onChange?: (value: boolean) => void }) {
   return (
     <label class="switch">

@@ -2,7 +2,7 @@
 import { signal } from "@preact/signals";
 import { api, type ExportFormat } from "../../api";
 import { register } from "../../commands";
-import { Choice } from "../../dialogs/controls";
+import { Cards, Choice } from "../../dialogs/controls";
 import { Modal, opened } from "../../dialogs/modal";
 import { pendingMask } from "../../masks/pending";
 import { withPicture } from "../../pictures/upload";
@@ -12,15 +12,15 @@ import { CommandButton } from "../../ui/controls";
 import { Download } from "../../ui/icons";
 import { count, save } from "./save";
 
-const FORMATS: { format: ExportFormat; title: string; hint: string }[] = [
-  { format: "coco", title: "COCO", hint: "JSON with run lengths" },
-  { format: "png", title: "Label PNG", hint: "each object a number" },
-  { format: "svg", title: "SVG", hint: "outlines as paths" },
-  { format: "geojson", title: "GeoJSON", hint: "outlines as polygons" },
-  { format: "npz", title: "NumPy", hint: "npz with an array" },
-  { format: "labelme", title: "LabelMe", hint: "JSON with polygons" },
-  { format: "yolo", title: "YOLO", hint: "segmentation, text" },
-  { format: "sa1b", title: "SA-1B", hint: "JSON of Segment Anything" },
+const FORMATS: { value: ExportFormat; title: string; hint: string }[] = [
+  { value: "coco", title: "COCO", hint: "JSON with run lengths" },
+  { value: "png", title: "Label PNG", hint: "each object a number" },
+  { value: "svg", title: "SVG", hint: "outlines as paths" },
+  { value: "geojson", title: "GeoJSON", hint: "outlines as polygons" },
+  { value: "npz", title: "NumPy", hint: "npz with an array" },
+  { value: "labelme", title: "LabelMe", hint: "JSON with polygons" },
+  { value: "yolo", title: "YOLO", hint: "segmentation, text" },
+  { value: "sa1b", title: "SA-1B", hint: "JSON of Segment Anything" },
 ];
 
 const format = signal<ExportFormat>("coco");
@@ -69,21 +69,7 @@ function ExportDialog() {
             void exportNow();
           }}
         >
-          <fieldset class="plain cards" aria-label="Format">
-            {FORMATS.map((one) => (
-              <label key={one.format}>
-                <input
-                  type="radio"
-                  name="export-format"
-                  checked={format.value === one.format}
-                  data-testid={`export-${one.format}`}
-                  onChange={() => (format.value = one.format)}
-                />
-                <span>{one.title}</span>
-                <span class="muted small">{one.hint}</span>
-              </label>
-            ))}
-          </fieldset>
+          <Cards label="Format" value={format} options={FORMATS} testid="export" />
           <Choice
             label="Which objects"
             value={which}

@@ -1,6 +1,7 @@
 /** What was found as a file. */
 import { signal } from "@preact/signals";
 import { api, isAbort, type VideoFormat } from "../../api";
+import { Cards } from "../../dialogs/controls";
 import { Modal, opened } from "../../dialogs/modal";
 import { fail, say } from "../../state";
 import { Download } from "../../ui/icons";
@@ -8,12 +9,12 @@ import { save } from "../exchange/save";
 import { clip, objects } from "./clip";
 import { countOf } from "./spans";
 
-const FORMATS: { format: VideoFormat; title: string; hint: string }[] = [
-  { format: "labels", title: "Label PNGs", hint: "zip, as DAVIS has them" },
-  { format: "sav", title: "SA-V", hint: "zip, JSON with run lengths" },
-  { format: "overlay", title: "Masks drawn in", hint: "MP4" },
-  { format: "cutout", title: "Cut-out", hint: "WebM with transparency" },
-  { format: "cutout-mov", title: "Cut-out for editing", hint: "MOV, ProRes 4444" },
+const FORMATS: { value: VideoFormat; title: string; hint: string }[] = [
+  { value: "labels", title: "Label PNGs", hint: "zip, as DAVIS has them" },
+  { value: "sav", title: "SA-V", hint: "zip, JSON with run lengths" },
+  { value: "overlay", title: "Masks drawn in", hint: "MP4" },
+  { value: "cutout", title: "Cut-out", hint: "WebM with transparency" },
+  { value: "cutout-mov", title: "Cut-out for editing", hint: "MOV, ProRes 4444" },
 ];
 
 const format = signal<VideoFormat>("labels");
@@ -46,21 +47,7 @@ export function VideoExport() {
             void exportNow();
           }}
         >
-          <fieldset class="plain cards" aria-label="Format">
-            {FORMATS.map((one) => (
-              <label key={one.format}>
-                <input
-                  type="radio"
-                  name="video-export-format"
-                  checked={format.value === one.format}
-                  data-testid={`video-export-${one.format}`}
-                  onChange={() => (format.value = one.format)}
-                />
-                <span>{one.title}</span>
-                <span class="muted small">{one.hint}</span>
-              </label>
-            ))}
-          </fieldset>
+          <Cards label="Format" value={format} options={FORMATS} testid="video-export" />
           <p class="muted small">{reach()} All frames are written, also those that nothing was found on.</p>
           <div class="buttons">
             <button type="submit" class="button primary" disabled={busy.value !== null} data-testid="video-export-save">
