@@ -187,7 +187,7 @@ def test_a_stream_in_bounded_memory():
             first.setdefault(index, iou(found.array[0], yellow(index % 30)))
         assert len(session._seen) <= sessions.SEEN_FRAMES and len(session.frames._window) <= 8
     assert len(first) == 1999 and min(first.values()) > 0.9
-    assert len(session._kept) == 2000 and sum(len(one.packed) for one in session._kept.values()) < 2_000_000
+    assert len(session.kept) == 2000 and sum(len(one.data) for _, one in session.kept) < 2_000_000
     with pytest.raises(PromptError, match="Frame 5 of the stream has passed"):
         session.prompt(5, 1, points=[(5, 20)])
     with pytest.raises(PromptError, match="cannot be followed backwards"):
@@ -195,7 +195,7 @@ def test_a_stream_in_bounded_memory():
 
 
 def test_answers_are_kept_up_to_a_bound(session):
-    session.most_kept = 5
+    session.kept.most = 5
     session.prompt(0, 1, points=[(5, 20)])
     whole = dict(session.propagate())
     assert session.masks(0) is None

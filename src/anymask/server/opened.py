@@ -262,7 +262,7 @@ class OpenVideo:
         self.model = tracker.name
         self._session_side = tracker.spec.mask_side
         self._session = Session(tracker.follower, self._frames)
-        self._session.most_kept = MOST_ANSWERS
+        self._session.kept.most = MOST_ANSWERS
 
     @contextmanager
     def _at_work(self) -> Iterator[Session]:

@@ -20,6 +20,7 @@ from anymask.placement import Placement
 from anymask.prompts import Prompt
 from anymask.tracking.follower import Answer, Follower
 from anymask.tracking.frames import Frames
+from anymask.tracking.kept import BARE
 
 if TYPE_CHECKING:
     from anymask.tracking.session import Session
@@ -47,9 +48,9 @@ def save(session: Session, follower: Follower, path: str | os.PathLike[str]) -> 
             told.append(about)
         objects.append({"id": object_id, "told": told})
     kept = []
-    for number, ((frame, object_id), answer) in enumerate(session._kept.items()):
-        kept.append({"frame": frame, "id": object_id, "answer": _described(answer.answered), "shape": answer.shape})
-        arrays[f"kept_{number}"] = np.frombuffer(answer.packed, np.uint8)
+    for number, ((frame, object_id), answer) in enumerate(session.kept):
+        kept.append({"frame": frame, "id": object_id, "answer": _described(answer.bare), "shape": answer.shape})
+        arrays[f"kept_{number}"] = np.frombuffer(answer.data, np.uint8)
     about = {
         "format": FORMAT,
         "model": follower.spec.name,
@@ -68,7 +69,7 @@ def save(session: Session, follower: Follower, path: str | os.PathLike[str]) -> 
 
 def load(follower: Follower, path: str | os.PathLike[str], frames: Frames) -> Session:
     """What `save` wrote; see `Tracker.resume`."""
-    from anymask.tracking.session import Followed, Packed, Session, Told
+    from anymask.tracking.session import Followed, Session, Told
 
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
@@ -108,11 +109,9 @@ def load(follower: Follower, path: str | os.PathLike[str], frames: Frames) -> Se
                     asked = rle.decode(answer.mask)
                 followed.told[said["frame"]] = Told(asked, answer)
             session._objects[object_id] = followed
-        bare = np.zeros((0, 0), np.float32)
         for number, one in enumerate(about["kept"]):
-            answer = _answer(one["answer"], bare)
-            packed = Packed(answer, arrays[f"kept_{number}"].tobytes(), tuple(one["shape"]))
-            session._kept[one["frame"], one["id"]] = packed
+            answer, data = _answer(one["answer"], BARE), arrays[f"kept_{number}"].tobytes()
+            session.kept.keep_packed(one["frame"], one["id"], answer, data, tuple(one["shape"]))
     except (KeyError, TypeError, ValueError, AssertionError) as error:
         raise ImageError(f"{path} is damaged, or not a file that Session.save wrote.") from error
     return session

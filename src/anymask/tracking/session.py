@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import zlib
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,15 +12,15 @@ import numpy as np
 
 from anymask.errors import PromptError
 from anymask.masks import Masks
-from anymask.placement import NOTHING, Placement
+from anymask.placement import Placement
 from anymask.prompts import Prompt
 from anymask.tracking.exclusion import exclude
 from anymask.tracking.follower import Answer, Follower
 from anymask.tracking.frames import Frames, check_index
+from anymask.tracking.kept import KeptAnswers
 
 SEEN_FRAMES = 3
-KEPT_ANSWERS = 4096  # about 2 KB each
-STEPS = 127 / 8  # of a kept logit: whole steps of a sixteenth, from -8 to 8
+KEPT_ANSWERS = 4096  # about 3 KB each
 
 
 @dataclass(eq=False)
@@ -52,16 +51,15 @@ class Session:
 
     Attributes:
         frames: where the frames come from.
-        most_kept: how many answers are kept, of one object on one frame each.
+        kept: what was found, of one object on one frame each; `kept.most` says how many.
     """
 
     def __init__(self, follower: Follower, frames: Frames) -> None:
         self.frames = frames
-        self.most_kept = KEPT_ANSWERS
+        self.kept = KeptAnswers(KEPT_ANSWERS)
         self._follower = follower
         self._objects: dict[int, Followed] = {}
         self._seen: OrderedDict[int, Any] = OrderedDict()
-        self._kept: OrderedDict[tuple[int, int], Packed] = OrderedDict()
 
     @property
     def count(self) -> int | None:
@@ -134,7 +132,7 @@ class Session:
         else:
             earlier = told.prompt if told and isinstance(told.prompt, Prompt) else None
             asked = _together(earlier, Prompt(points, labels, box)).check(*shape)
-        before = told.answer if told else self._answer(frame, object_id)
+        before = told.answer if told else self.kept.answer(frame, object_id)
         if before is not None and not (before.logits > 0).any():
             before = None
         if isinstance(asked, Prompt) and asked.box is None and not (asked.labels == 1).any() and before is None:
@@ -143,7 +141,7 @@ class Session:
         self._objects[object_id] = one
         one.told[frame] = Told(asked, answer)
         self._follower.remember(seen, [one.memory], [answer], [True])
-        self._keep(frame, object_id, answer)
+        self.kept.keep(frame, object_id, answer)
         return self._masks({object_id: answer})
 
     def clear(self, frame: int, object_id: int) -> None:
@@ -155,7 +153,7 @@ class Session:
         if frame not in one.told:
             raise PromptError(f"Nothing was said of object {object_id} on frame {frame}.")
         del one.told[frame]
-        self._kept.pop((frame, object_id), None)
+        self.kept.forget(object_id, frame)
         self._follower.forget(one.memory, frame)
         if not one.told:
             self.remove(object_id)
@@ -164,17 +162,16 @@ class Session:
         """Follow an object no longer. Raises PromptError when it is not followed."""
         self._object(object_id)
         del self._objects[object_id]
-        for key in [key for key in self._kept if key[1] == object_id]:
-            del self._kept[key]
+        self.kept.forget(object_id)
 
     def reset(self) -> None:
         """Forget all objects and what was found; the video stays open."""
         self._objects.clear()
-        self._kept.clear()
+        self.kept.clear()
 
     def masks(self, frame: int) -> Masks | None:
         """What was last found on a frame; None where nothing was, or too long ago to be kept."""
-        answers = {object_id: self._answer(frame, object_id) for object_id in self._objects}
+        answers = {object_id: self.kept.answer(frame, object_id) for object_id in self._objects}
         found = {object_id: answer for object_id, answer in answers.items() if answer is not None}
         return self._masks(found) if found else None
 
@@ -247,14 +244,14 @@ class Session:
         if known:
             self._follower.remember(seen, [one.memory for one in known.values()], list(ordered.values()), told)
         for object_id, answer in ordered.items():
-            self._keep(index, object_id, answer)
+            self.kept.keep(index, object_id, answer)
         return self._masks(ordered)
 
     def _go_back(self, object_id: int, one: Followed, before: int) -> None:
         """Remind an object of where it was on the frame before, where that was not the last it was seen on."""
         if one.memory.at() == before or before < 0:
             return
-        answer = one.told[before].answer if before in one.told else self._answer(before, object_id)
+        answer = one.told[before].answer if before in one.told else self.kept.answer(before, object_id)
         if answer is not None and not self.frames.streams:
             self._follower.remember(self._see(before), [one.memory], [answer], [before in one.told])
 
@@ -271,16 +268,6 @@ class Session:
             followed = ", ".join(map(str, self._objects)) or "none"
             raise PromptError(f"There is no object {object_id}; followed: {followed}.")
         return self._objects[object_id]
-
-    def _keep(self, index: int, object_id: int, answer: Answer) -> None:
-        self._kept[index, object_id] = Packed.of(answer)
-        self._kept.move_to_end((index, object_id))
-        while len(self._kept) > self.most_kept:
-            self._kept.popitem(last=False)
-
-    def _answer(self, index: int, object_id: int) -> Answer | None:
-        kept = self._kept.get((index, object_id))
-        return None if kept is None else kept.answer()
 
     def _masks(self, answers: dict[int, Answer]) -> Masks:
         found = list(answers.values())
@@ -323,27 +310,6 @@ class Session:
 
     def __repr__(self) -> str:
         return f"Session({self.frames.name!r}, objects {self.object_ids})"
-
-
-@dataclass(frozen=True, eq=False)
-class Packed:
-    """An answer, its logits in whole steps and compressed."""
-
-    answered: Answer
-    packed: bytes
-    shape: tuple[int, ...]
-
-    @classmethod
-    def of(cls, answer: Answer) -> Packed:
-        steps = np.round(np.clip(answer.logits, NOTHING, -NOTHING) * STEPS).astype(np.int8)
-        steps[(steps == 0) & (answer.logits > 0)] = 1  # so that the mask stays the same where its grid is the frame's
-        bare = Answer(np.zeros((0, 0), np.float32), answer.placement, answer.score, answer.presence, answer.mask)
-        return cls(bare, zlib.compress(steps.tobytes(), 1), answer.logits.shape)
-
-    def answer(self) -> Answer:
-        steps = np.frombuffer(zlib.decompress(self.packed), np.int8).reshape(self.shape)
-        bare = self.answered
-        return Answer((steps / STEPS).astype(np.float32), bare.placement, bare.score, bare.presence, bare.mask)
 
 
 def _whole_mask(mask: Any, shape: tuple[int, ...]) -> np.ndarray:
