@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image
 
 THREADS = 2
-PROMPTED = 6  # frames; the next but one reads seven memories, as all do in a long clip
+PROMPTED = 1
 CONFIGS = {"tiny": "t", "small": "s", "base_plus": "b+", "large": "l"}
 
 Tracks = Iterator[tuple[int, np.ndarray]]

@@ -53,8 +53,9 @@ class Graph:
         }
         try:
             if (kept := writable_folder("compiled")) is not None:
-                # By content: OpenVINO's own key has been seen to take an earlier graph's blob for a changed one.
-                options["CACHE_DIR"] = str(kept / f"{digest(xml)[:16]}-{digest(weights)[:16]}")
+                # By content: OpenVINO's own key has been seen to take an earlier graph's blob for a changed one. And by
+                # precision, which that key leaves out: a graph that was prepared for bf16 is not exact in fp32.
+                options["CACHE_DIR"] = str(kept / f"{digest(xml)[:16]}-{digest(weights)[:16]}-{precision}")
             if points == KNOWN and weights != shared:
                 # What is kept is found without reading the graph, seconds sooner, and points to the file of weights
                 # instead of repeating them. (With a shared file, and with inputs made fixed, that gives wrong results.)
