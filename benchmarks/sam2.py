@@ -4,8 +4,9 @@ PYTHON is that of an environment with the package sam2 (`SAM2_BUILD_CUDA=0 pip i
 over a CPU build of torch). The reference runs in fp32, as it comes, and under autocast in bf16. Both sides have a
 process of their own and the same number of threads, and take turns frame by frame, so that whatever else the machine
 does meets both. Weights are made up (tests/parity): the arithmetic is that of the official ones. A tracked frame is
-everything from the file to masks of its size; the objects are clicked on the first six frames, so that the three
-counted read six, seven and eight memories (in a long clip all read seven). Prints a table and writes
+everything from the file to masks of its size; the objects are clicked on the first, and the frames from the eighth on
+are counted, which read seven memories, as all later ones do. The least that an encoder could take is computed from the
+number of its products and those that the engine does a second in one large one. Prints a table and writes
 benchmarks/SAM2.md.
 """
 
@@ -21,11 +22,13 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from products import products_a_second, products_of
 from run import Row, machine
-from sam2_side import PROMPTED, THREADS
+from sam2_side import THREADS
 
 HERE = Path(__file__).parent
 CLIP = HERE.parent.parent / "shared" / "data" / "eval" / "davis" / "blackswan"
+FILLED = 8  # frames until memory is full: the clicked one and six more are read
 PAUSE = 0.3  # seconds before each turn, for the other side's threads to stop spinning
 
 
@@ -144,14 +147,14 @@ def main() -> None:
     parser.add_argument("--tracked", nargs="*", default=["tiny"])
     parser.add_argument("--objects", nargs="*", type=int, default=[1, 8])
     parser.add_argument("--runs", type=int, default=5, help="encoded pictures")
-    parser.add_argument("--counted", type=int, default=3, help="tracked frames: they read 6, 7, 8 memories and so on")
+    parser.add_argument("--counted", type=int, default=3, help="tracked frames")
     parser.add_argument("--fp32", action="store_true", help="ours in fp32, too, where objects are tracked")
     parser.add_argument("--clip", type=Path, default=CLIP, help="a folder of JPEGs")
     parser.add_argument("--output", type=Path, default=HERE / "SAM2.md")
     options = parser.parse_args()
-    if len(list(options.clip.glob("*.jpg"))) < PROMPTED + options.counted:
+    if len(list(options.clip.glob("*.jpg"))) < FILLED + options.counted:
         raise SystemExit(
-            f"{options.clip} has no {PROMPTED + options.counted} JPEGs; name a folder of frames: --clip FOLDER"
+            f"{options.clip} has no {FILLED + options.counted} JPEGs; name a folder of frames: --clip FOLDER"
         )
     installed = has_reference(options.reference)
     if not installed:
@@ -164,7 +167,7 @@ def main() -> None:
         os.environ["ANYMASK_HOME"] = os.environ.get("SAM2_BENCHMARK_HOME", str(folder / "home"))
         frames = folder / "frames"
         frames.mkdir()
-        pictures = sorted(options.clip.glob("*.jpg"))[: PROMPTED + options.counted]
+        pictures = sorted(options.clip.glob("*.jpg"))[: FILLED + options.counted]
         for number, picture in enumerate(pictures):
             (frames / f"{number:05d}.jpg").symlink_to(picture.resolve())
         width, height = Image.open(pictures[0]).size
@@ -185,13 +188,14 @@ def main() -> None:
             rows += rows_of(f"encoder, {size}", sides, by_turns(sides, "encode", options.runs, warm=1))
             for side in sides:
                 side.close()
+            notes.append(least(f"sam2.1_hiera_{size}", made_up(folder, f"sam2.1_hiera_{size}")))
         for size in options.tracked:
             theirs: tuple[str, ...] = both
             for objects in sorted(options.objects):
                 clicks = clicks_of(objects, width, height)
                 ours = ("bf16", "fp32") if options.fp32 or objects == 1 else ("bf16",)
                 sides = sides_of(f"sam2.1_hiera_{size}", clicks, theirs, ours)
-                times = by_turns(sides, "frame", options.counted, warm=PROMPTED)
+                times = by_turns(sides, "frame", options.counted, warm=FILLED)
                 rows += rows_of(f"tracked frame, {size}, objects: {objects}", sides, times)
                 notes += [f"{size}, {line}" for line in agreement(sides)]
                 for side in sides:
@@ -213,9 +217,31 @@ def main() -> None:
     ]
     lines += [str(row) for row in rows]
     if notes:
-        lines += ["", "Masks of all frames:", "", *(f"* {line}" for line in notes)]
+        lines += [
+            "",
+            "The least an encoder could take, and how well the masks of all frames agree:",
+            "",
+            *(f"* {line}" for line in notes),
+        ]
     print("\n".join(lines))
     options.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def least(model: str, checkpoint: Path) -> str:
+    """How long the products of an encoder alone would take."""
+    import torch
+
+    from anymask.catalog import find
+    from anymask.runtime.parts import load_parts
+
+    spec = find(model)
+    side = spec.input.side
+    products = products_of(load_parts(spec, checkpoint).encoder, torch.zeros(1, side, side, 3))
+    rate = products_a_second("bf16")
+    return (
+        f"{model}'s encoder: {products / 1e9:.0f} billion products, of which the engine does {rate / 1e9:.0f} billion "
+        f"a second in bf16 in one of two matrices: {1000 * products / rate:.0f} ms if it did nothing else"
+    )
 
 
 def made_up(folder: Path, model: str) -> Path:

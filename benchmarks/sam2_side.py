@@ -4,7 +4,7 @@
 
 The reference's side imports torch and sam2 and nothing of anymask, so that it runs in an environment of its own.
 FRAMES is a folder of JPEGs; CLICKS, JSON, are points [x, y], one of each object, which is clicked there on the first
-frames; MASKS is the file, .npz, that `masks` writes: bool [objects, H, W] by the number of the frame.
+frame; MASKS is the file, .npz, that `masks` writes: bool [objects, H, W] by the number of the frame.
 """
 
 import contextlib
@@ -14,7 +14,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from importlib import import_module
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +21,9 @@ import numpy as np
 from PIL import Image
 
 THREADS = 2
-PROMPTED = 1
 CONFIGS = {"tiny": "t", "small": "s", "base_plus": "b+", "large": "l"}
 
 Tracks = Iterator[tuple[int, np.ndarray]]
-
-
-def prompted(objects: int) -> Iterator[tuple[int, int]]:
-    """Frames that are clicked, and objects from 1: all of them on each, so that memory is full at once."""
-    return product(range(PROMPTED), range(1, objects + 1))
 
 
 class Reference:
@@ -63,8 +56,8 @@ class Reference:
     def tracks(self, frames: Path, clicks: list[list[float]]) -> Tracks:
         """Frames and masks, one by one."""
         state = self.predictor.init_state(str(frames))
-        for index, number in prompted(len(clicks)):
-            self.predictor.add_new_points_or_box(state, index, number, points=[clicks[number - 1]], labels=[1])
+        for number, click in enumerate(clicks, start=1):
+            self.predictor.add_new_points_or_box(state, 0, number, points=[click], labels=[1])
         for index, _, logits in self.predictor.propagate_in_video(state):
             yield index, (logits[:, 0] > 0).numpy()
 
@@ -87,8 +80,8 @@ class Ours:
         import anymask
 
         session = anymask.Tracker(*self._choice).open(frames)
-        for index, number in prompted(len(clicks)):
-            session.prompt(index, number, points=[clicks[number - 1]])
+        for number, click in enumerate(clicks, start=1):
+            session.prompt(0, number, points=[click])
         for index, masks in session.propagate():
             yield index, masks.array
 
