@@ -125,7 +125,7 @@ def measure(network: Pocket, batches: list[Batch]) -> dict[str, float]:
             return masks.float(), scores, ious
 
         clicks, boxes = batch.clicks.flatten(0, 1), batch.boxes.flatten(0, 1)
-        prompts = first_prompts(clicks, boxes, grid, 2.0, generator)  # boxes all, some of them with a click
+        prompts = first_prompts(clicks, boxes, grid, 1.0, generator)  # all boxes; a few come with a click
         prompts.labels[:, 0] = -1
         values["box"].append(ask(prompts, owner, target, weight)[2][:, 0])
         prompts = first_prompts(clicks, boxes, grid, 0.0, generator)

@@ -2,7 +2,7 @@
 
 The pages are mapped from the system for themselves. As blocks of the C library's heap, which lie wherever room was when
 they came, a few kilobytes a frame kept the megabytes that every frame takes and gives back from being one piece again:
-a long clip's memory grew by thirty times what was kept.
+a long clip's memory grew by many times what was kept.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from anymask.tracking.frames import Frames, check_index
 from anymask.tracking.kept import KeptAnswers
 
 SEEN_FRAMES = 3
-KEPT_ANSWERS = 4096  # about 3 KB each
+KEPT_ANSWERS = 4096  # a few KB each
 
 
 @dataclass(eq=False)

@@ -138,7 +138,7 @@ class Attention(nn.Module):
     def _split(self, x: Tensor) -> Tensor:
         """BxHxWxD -> (B·heads)x1xHWx(D/heads).
 
-        With heads on an axis of their own, OpenVINO in bf16 gives wrong sums for the four queries of a small window.
+        With heads on an axis of their own, OpenVINO in bf16 gives wrong sums for four heads and four queries.
         """
         heads: Tensor = x.flatten(1, 2).unflatten(-1, (self.heads, -1))
         return heads.transpose(1, 2).flatten(0, 1).unsqueeze(1)
