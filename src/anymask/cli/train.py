@@ -1,8 +1,9 @@
 """`anymask train`: anymask's own networks, made anew from pictures with masks."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,8 @@ from anymask.cli.options import note
 from anymask.errors import WeightsError
 
 if TYPE_CHECKING:
+    from anymask.formats.sa1b import Record
+    from anymask.training.export import Quantize
     from anymask.training.pocket import Report
 
 EXAMPLES = """\
@@ -48,6 +51,9 @@ def pocket(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")] = False,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")] = "auto",
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Export the encoder in int8, as on board (needs the extra int8).")
+    ] = False,
 ) -> None:
     """Train [bold]pocket[/bold] and export it as graphs that run without PyTorch.
 
@@ -61,6 +67,8 @@ def pocket(
     from anymask.training.export import export_pocket
     from anymask.training.pocket import Recipe, Trainer
 
+    if int8:
+        from anymask.training import quantization  # noqa: F401  # an extra that is missing is named before the training
     recipe = Recipe(minutes=minutes)
     source = recipe.source(data)
     if device == "auto":
@@ -75,8 +83,38 @@ def pocket(
     )
     with _watch(minutes) as show:
         checkpoint = trainer.run(source, out, show)
-    export_pocket(checkpoint, out / "pocket")
+    export_pocket(checkpoint, out / "pocket", _quantizer(source.records) if int8 else None)
     note(f"{out / 'pocket'}: the weights; try them with --weights")
+
+
+@app.command("quantize")
+def quantize(
+    weights: Annotated[Path, typer.Argument(help="A run's checkpoint, or the weights.safetensors of an export.")],
+    data: Annotated[
+        list[Path],
+        typer.Option("--data", help="As for training; activations are measured here.", show_default=False),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write.", show_default=False)],
+) -> None:
+    """Export pocket with its encoder in int8 (needs the extra [bold]int8[/bold])."""
+    from anymask.formats.sa1b import read_folder
+    from anymask.runtime.torch import is_available  # noqa: F401  # first, because it names the extra that is missing
+    from anymask.training.export import export_pocket
+
+    quantizer = _quantizer([record for folder in data for record in read_folder(folder)])
+    try:
+        export_pocket(weights, out, quantizer)
+    except ValueError as error:
+        raise WeightsError(f"{weights} does not fit pocket: {error}.") from error
+    note(f"{out}: the weights; try them with --weights")
+
+
+def _quantizer(records: "Sequence[Record]") -> "Quantize":
+    """What makes an encoder int8, measured on these pictures."""
+    from anymask.catalog import find
+    from anymask.training.quantization import calibration_pictures, quantized
+
+    return partial(quantized, pictures=calibration_pictures(find("pocket"), records))
 
 
 @app.command("calibrate")

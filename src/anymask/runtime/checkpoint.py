@@ -23,6 +23,7 @@ CONTAINERS = ("average", "model", "state_dict")  # where a training run keeps th
 PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and torch.compile
 SUFFIXES = (".pt", ".pth", ".safetensors")
 GRAPH = "graph."  # constants that pocket's graphs keep in the same file; not the network's
+STEP = f"{GRAPH}step."  # of those, what to multiply the int8 weight of the following name with, float32 Ox1x1x1
 
 NETWORK = "anymask.networks.{}"
 
@@ -54,7 +55,9 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         if isinstance(content, Mapping) and isinstance(content.get(container), Mapping):
             content = content[container]
     named = content if isinstance(content, Mapping) and all(isinstance(name, str) for name in content) else {}
-    state = {name: value for name, value in named.items() if not name.startswith(GRAPH)}
+    state = {
+        name: _multiplied(value, named.get(STEP + name)) for name, value in named.items() if not name.startswith(GRAPH)
+    }
     if any(_is_quantised(name, value) for name, value in state.items()):
         raise WeightsError(f"{path} is a quantised checkpoint, which is not supported; use the original one.")
     if not state or not all(isinstance(value, Tensor) for value in state.values()):
@@ -194,6 +197,13 @@ def _unpickle(source: Path | bytes, mmap: bool = False) -> Any:
         if "TorchScript" not in str(error):
             raise
         raise WeightsError("is a TorchScript program and was refused: a checkpoint may hold tensors only.") from error
+
+
+def _multiplied(value: Any, step: Any) -> Any:
+    """A weight whose int8 numbers are multiplied by their channels' steps, where it has such; else what it is."""
+    if not isinstance(value, Tensor) or not isinstance(step, Tensor) or value.dtype != torch.int8:
+        return value
+    return value.float() * step if step.shape == (len(value), *[1] * (value.ndim - 1)) else value
 
 
 def _is_quantised(name: str, value: object) -> bool:

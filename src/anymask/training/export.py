@@ -2,7 +2,7 @@
 
 The graphs' XML files hold no weights. OpenVINO's format points into a file of constants by offset; here that file is a
 .safetensors file with the network's own parameter names, so that the same bytes serve the CPU engine, PyTorch and
-further training.
+further training. A weight in int8 has its steps beside it, under its name after "graph.step.".
 """
 
 import hashlib
@@ -10,6 +10,7 @@ import json
 import struct
 import tempfile
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,31 +22,45 @@ from torch import Tensor, nn
 from anymask.catalog import find
 from anymask.networks.pocket import Pocket, parts
 from anymask.networks.pocket_encoder import ConvNorm
+from anymask.runtime.checkpoint import STEP, read_state_dict
 from anymask.runtime.convert import convert_parts
 from anymask.runtime.precise import keep_exact
 
+Quantize = Callable[[ov.Model], ov.Model]
 
-def export_pocket(checkpoint: Path, folder: Path) -> Path:
-    """Write encoder.xml, decoder.xml, masked.xml and weights.safetensors (fp16) to `folder` from a run's checkpoint.
-    Returns the folder."""
+
+def export_pocket(checkpoint: Path, folder: Path, quantize: Quantize | None = None) -> Path:
+    """Write encoder.xml, decoder.xml, masked.xml and weights.safetensors to `folder` from a run's checkpoint or an
+    earlier export's weights.
+
+    quantize: makes the encoder's graph int8 (`quantization.quantized`); without it all weights are fp16.
+
+    Returns the folder. Raises WeightsError when the checkpoint cannot be read, ValueError when it is another network's.
+    """
     network = Pocket()
-    content = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    network.load_folded(content.get("average", content))
-    return write_artefact(network.eval(), folder)
+    network.load_folded(read_state_dict(checkpoint))
+    return write_artefact(network.eval(), folder, quantize)
 
 
-def write_artefact(network: Pocket, folder: Path) -> Path:
+def write_artefact(network: Pocket, folder: Path, quantize: Quantize | None = None) -> Path:
     """The same for a network at hand."""
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: tensor.half().contiguous() for name, tensor in network.fold().items()}
     rounded = Pocket()
     rounded.load_folded({name: tensor.float() for name, tensor in weights.items()})
     _drop_normalisation(rounded.eval())
+    graphs = dict(convert_parts(find("pocket"), parts(rounded)))
     with tempfile.TemporaryDirectory() as name:
+        if quantize is not None:
+            # Through a file, because OpenVINO does not make a graph's constants fp16 once some of them are int8.
+            half = Path(name) / "half.xml"
+            ov.save_model(graphs["encoder"], half, compress_to_fp16=True)
+            graphs["encoder"] = quantize(ov.Core().read_model(half))
+            weights |= _numbers_and_steps(graphs["encoder"], weights)
+        known = {_digest(_bytes(tensor)): key for key, tensor in weights.items()}
         trees: dict[str, ElementTree.ElementTree[Any]] = {}
         extra: dict[str, Tensor] = {}
-        known = {_digest(_bytes(tensor)): key for key, tensor in weights.items()}
-        for graph, model in convert_parts(find("pocket"), parts(rounded)):
+        for graph, model in graphs.items():
             xml = Path(name) / f"{graph}.xml"
             ov.save_model(model, xml, compress_to_fp16=True)
             constants = xml.with_suffix(".bin").read_bytes()
@@ -68,6 +83,22 @@ def write_artefact(network: Pocket, folder: Path) -> Path:
         _shorten(tree)
         tree.write(folder / f"{graph}.xml", encoding="utf-8")
     return folder
+
+
+def _numbers_and_steps(model: ov.Model, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What a quantized graph has in place of `weights`: int8 numbers by the same names, and their steps."""
+    from anymask.training.quantization import weights_of
+
+    found: dict[str, Tensor] = {}
+    for numbers, steps in weights_of(model):
+        distances = {
+            name: float((weight.float() - numbers * steps).square().mean())
+            for name, weight in weights.items()
+            if weight.shape == numbers.shape and name not in found
+        }
+        name = min(distances, key=distances.__getitem__)
+        found |= {name: numbers, f"{STEP}{name}": steps}
+    return found
 
 
 def _drop_normalisation(network: Pocket) -> None:

@@ -97,11 +97,12 @@ class Report:
 class Trainer:
     """A training run: network, its moving average (what is kept in the end), optimiser, and the time spent so far."""
 
-    def __init__(self, recipe: Recipe, device: str = "cpu") -> None:
+    def __init__(self, recipe: Recipe, device: str = "cpu", network: Pocket | None = None) -> None:
+        """`network` is trained instead of a new one."""
         torch.manual_seed(recipe.seed)
         self.recipe = recipe
         self.device = torch.device(device)
-        self.network = Pocket().to(self.device)
+        self.network = (Pocket() if network is None else network).to(self.device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's types
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.optimizers = optimizers(self.network, recipe.learning_rate, recipe.weight_decay, recipe.muon)
