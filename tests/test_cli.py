@@ -20,7 +20,7 @@ from anymask.cli import main
 
 ASSETS = Path(__file__).parents[1] / "assets"
 ALONE = ("cutout", "segment", "everything", "track", "models", "download", "evaluate", "export")
-COMMANDS = [*([name] for name in ALONE), ["train", "pocket"]]
+COMMANDS = [*([name] for name in ALONE), ["train", "pocket"], ["train", "quantize"]]
 
 
 class Ran(NamedTuple):

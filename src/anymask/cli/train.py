@@ -25,6 +25,12 @@ EXAMPLES = """\
   anymask train pocket --data photos/ --data more/ --out runs/first --minutes 180 --resume
 """
 
+QUANTIZE_EXAMPLES = """\
+[bold]Examples[/bold]
+
+  anymask train quantize runs/first/last.pt --data photos/ --out runs/first/int8
+"""
+
 app = typer.Typer(no_args_is_help=True, help="Train anymask's own networks (needs the extra [bold]torch[/bold]).")
 
 
@@ -87,7 +93,7 @@ def pocket(
     note(f"{out / 'pocket'}: the weights; try them with --weights")
 
 
-@app.command("quantize")
+@app.command("quantize", epilog=QUANTIZE_EXAMPLES)
 def quantize(
     weights: Annotated[Path, typer.Argument(help="A run's checkpoint, or the weights.safetensors of an export.")],
     data: Annotated[
