@@ -1,5 +1,4 @@
-"""The encoder's convolutions in int8: less than two thirds of the time on processors that multiply bytes, and half of
-the file."""
+"""The encoder's convolutions in int8: two thirds of the time in bf16, and less than half of it in fp32."""
 
 import logging
 from collections.abc import Sequence
@@ -41,9 +40,8 @@ def quantized(model: ov.Model, pictures: Sequence[np.ndarray], seven_bits: bool 
     The attention's layers stay as they are, for they gain little; and the first two convolutions, the stem, whose
     rounding is most of what the finest maps would lose.
     """
-    stem = [node.get_friendly_name() for node in model.get_ordered_ops() if node.get_type_name() == "Convolution"][
-        :STEM
-    ]
+    nodes = [node for node in model.get_ordered_ops() if node.get_type_name() == "Convolution"]
+    stem = [node.get_friendly_name() for node in nodes[:STEM]]
     fix = nncf.OverflowFix.ENABLE if seven_bits else nncf.OverflowFix.DISABLE
     return nncf.quantize(
         model,
