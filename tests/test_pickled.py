@@ -357,3 +357,15 @@ def test_modules_that_contain_each_other(path):
     archive(path, code)
     with pytest.raises(WeightsError, match="its modules contain each other"):
         read_state_dict(path)
+
+
+def test_modules_that_are_reached_by_too_many_ways(path):
+    """Twenty modules, each of which holds the next one twice: a million names."""
+    code = b"\x80\x02cnowhere\nNet\n)\x81q\x00"
+    for level in range(1, 21):
+        inner = b"h" + bytes([level - 1])
+        children = b"}(X\x01\x00\x00\x00a" + inner + b"X\x01\x00\x00\x00b" + inner + b"u"
+        code += b"0cnowhere\nNet\n)\x81}X\x08\x00\x00\x00_modules" + children + b"sbq" + bytes([level])
+    archive(path, code + b".")
+    with pytest.raises(WeightsError, match="its modules contain each other"):
+        read_state_dict(path)

@@ -29,6 +29,7 @@ import numpy as np
 from anymask.errors import WeightsError
 
 MODULES = 100_000  # visited at most; real networks have hundreds
+DEEPEST = 50  # modules within one another
 LONGEST_PICKLE = 16 << 20  # bytes; those of real networks have some hundred thousand
 DTYPES = {
     "HalfStorage": "<f2",
@@ -226,7 +227,7 @@ def _tensors(content: Any) -> dict[str, Note]:
     while todo:
         prefix, module = todo.pop()
         visited += 1
-        if visited > MODULES:
+        if visited > MODULES or prefix.count(".") > DEEPEST:  # names that grow without end would fill the memory
             raise WeightsError("is damaged: its modules contain each other.")
         state = module.state if isinstance(module, Shell) and isinstance(module.state, dict) else {}
         passing = state.get("_non_persistent_buffers_set")
