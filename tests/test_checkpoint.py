@@ -55,6 +55,15 @@ def write_safetensors(path: Path, content: Any = STATE) -> None:
 FORMATS = pytest.mark.parametrize("write", [write_new, write_legacy, write_safetensors])
 
 
+def test_a_safetensors_file_whose_length_begins_as_a_pickle_does(path):
+    for more in range(0, 2100, 8):
+        save_file(STATE, path, metadata={"padding": "x" * more})
+        if path.read_bytes().startswith(b"\x80"):
+            break
+    assert path.read_bytes().startswith(b"\x80")
+    assert same(read_state_dict(path))
+
+
 @FORMATS
 def test_every_format_is_told_by_its_content(path, write):
     write(path)

@@ -187,7 +187,8 @@ def test_a_segmenter_fetches_its_model_once(server, home, monkeypatch, capsys):
     entry = replace(find("pocket"), name="far", bundled="", weights=weights)
     monkeypatch.setitem(catalog._catalogue(), "far", entry)
     Segmenter("far", device="cpu")
-    assert capsys.readouterr().err.splitlines()[0] == f"Downloading far: 20 MB to {entry.path}"
+    size = f"{entry.bytes / 1e6:.0f} MB"
+    assert capsys.readouterr().err.splitlines()[0] == f"Downloading far: {size} to {entry.path}"
     Segmenter("far", device="cpu")
     assert capsys.readouterr().err == ""
     assert len(server.asked) == 1

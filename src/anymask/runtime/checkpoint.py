@@ -157,10 +157,10 @@ def _read(source: Path | bytes) -> Any:
         start = file.read(9)
     if start.startswith(b"PK"):
         return _read_zip(source)
+    if start.endswith(b"\0\0\0\0{"):  # after eight bytes with the header's length, the first of which may be a pickle's
+        return safetensors.torch.load(source) if isinstance(source, bytes) else safetensors.torch.load_file(source)
     if start.startswith(pickle.PROTO):
         return _unpickle(source)
-    if start.endswith(b"{"):  # after eight bytes with the header's length
-        return safetensors.torch.load(source) if isinstance(source, bytes) else safetensors.torch.load_file(source)
     raise WeightsError("is neither a PyTorch checkpoint nor a .safetensors file.")
 
 
