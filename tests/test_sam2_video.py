@@ -355,7 +355,7 @@ def test_memory_attention_arranged_anew_is_the_published_one(minute: tuple[Sam2,
     expected = network.memory_attention(features.coarse, memory)
     values = torch.cat([memory.cells.flatten(1, 2), memory.tokens], dim=1)
     recalled = Recalled(memory.cells + memory.places, memory.tokens + memory.times, values)
-    found = light(network.memory_attention, *look(network.memory_attention, features.coarse), recalled, 16, 16)
+    found = light(network.memory_attention, look(network.memory_attention, features.coarse), recalled, 16, 16)
     assert (found - expected).abs().max() < 1e-5 * expected.std()
 
 

@@ -12,6 +12,7 @@ import openvino as ov
 import torch
 from openvino.frontend import FrontEndManager
 from openvino.frontend.pytorch.fx_decoder import TorchFXPythonDecoder
+from openvino.passes import ConstantFolding, Manager
 from torch import Tensor, nn
 
 from anymask.catalog import ModelEntry
@@ -119,7 +120,12 @@ def convert_video_parts(
         torch.zeros(1, 3, width),
     ]
     axes = [{1: REMEMBERED}, {1: POINTS}, {1: REMEMBERED}, {1: POINTS}]
-    yield "condition", convert_module(parts.condition, _outputs(look), remembered, axes)
+    condition = convert_module(parts.condition, _outputs(look), remembered, axes)
+    # What does not depend on inputs is computed here, not every time that it is compiled for another memory.
+    constants = Manager()
+    constants.register_pass(ConstantFolding())
+    constants.run_passes(condition)
+    yield "condition", condition
     prompts, several = [torch.zeros(1, 3, 2), torch.ones(1, 3)], [{1: POINTS}, {1: POINTS}]
     yield "answer", convert_module(parts.answer, [*finer, coarse], prompts, several)
     yield "corrected", convert_module(parts.corrected, [*finer, coarse], [*prompts, low], [*several, {}])

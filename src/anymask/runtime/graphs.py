@@ -21,7 +21,7 @@ from anymask.hashes import checkpoint_sha256
 from anymask.home import writable_folder
 from anymask.locks import alone
 
-GRAPH_VERSION = 7
+GRAPH_VERSION = 8
 """Raised whenever the code that graphs are made of changes what they hold; they are then made anew."""
 
 

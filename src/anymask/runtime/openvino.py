@@ -35,13 +35,19 @@ class Graph:
     """
 
     def __init__(
-        self, xml: Path, precision: str, points: int = ANY, size: tuple[int, int] | None = None, small: bool = True
+        self,
+        xml: Path,
+        precision: str,
+        points: int = ANY,
+        shapes: Sequence[Sequence[int]] | None = None,
+        small: bool = True,
+        kept: bool = True,
     ) -> None:
         """Compile the graph in `xml`, whose constants lie in the .bin file of that name or, shared with other graphs,
         in the folder's weights.safetensors; `precision` is fp32 or bf16. `points` is the number of points, ANY, or
-        KNOWN for a graph of known shapes, none of whose outputs is one of its inputs. `size` is the height and width
-        of the only input [1, 3, H, W] of a graph that leaves them open. `small` keeps a KNOWN graph compiled without
-        its weights, which is less on the disk and more work at each start.
+        KNOWN for a graph of known shapes, none of whose outputs is one of its inputs. `shapes` are those of all
+        inputs, of a graph that leaves other axes open. `small` keeps a KNOWN graph compiled without its weights, which
+        is less on the disk and more work at each start; what is not `kept` at all is compiled at every start.
 
         Raises WeightsError when the files are missing or damaged.
         """
@@ -52,10 +58,10 @@ class Graph:
             "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],
         }
         try:
-            if (kept := writable_folder("compiled")) is not None:
+            if kept and (folder := writable_folder("compiled")) is not None:
                 # By content: OpenVINO's own key has been seen to take an earlier graph's blob for a changed one. And by
                 # precision, which that key leaves out: a graph that was prepared for bf16 is not exact in fp32.
-                options["CACHE_DIR"] = str(kept / f"{digest(xml)[:16]}-{digest(weights)[:16]}-{precision}")
+                options["CACHE_DIR"] = str(folder / f"{digest(xml)[:16]}-{digest(weights)[:16]}-{precision}")
             if points == KNOWN and weights != shared:
                 # What is kept is found without reading the graph, seconds sooner, and points to the file of weights
                 # instead of repeating them. (With a shared file, and with inputs made fixed, that gives wrong results.)
@@ -68,8 +74,10 @@ class Graph:
                     # an even number of tokens and known shapes, gives other wrong results at every call.
                     options["SNIPPETS_MODE"] = "DISABLE"
                 model = _core().read_model(xml, weights)
-                shapes = {port: _fixed(port.partial_shape, points) for port in model.inputs}
-                model.reshape(shapes if size is None else ov.PartialShape([1, 3, *size]))
+                # Axes of no length stay open: a reshape would take the 0 for a sign.
+                known = [ov.PartialShape([size or -1 for size in shape]) for shape in shapes or ()]
+                known = known or [_fixed(port.partial_shape, points) for port in model.inputs]
+                model.reshape(dict(zip(model.inputs, known, strict=True)))
                 self._compiled = _core().compile_model(model, "CPU", options)
                 self._passed = _passed(model)
         except (OSError, RuntimeError) as error:
@@ -109,33 +117,41 @@ class Graph:
 
 
 class SizedGraphs:
-    """A graph that leaves its picture's size open, float32 [1, C, H, W]: one is compiled for each of the last few
-    sizes."""
+    """A graph that leaves sizes of its inputs open: one is compiled for each of the last few shapes.
 
-    KEPT = 3
+    That costs what a new shape costs a compiled graph of open shapes, too, which then is slower, and holds every layer's
+    results in memory of its own.
+    """
 
-    def __init__(self, xml: Path, precision: str) -> None:
-        self._xml, self._precision = xml, precision
+    def __init__(self, xml: Path, precision: str, latest: int = 3, kept: bool = True) -> None:
+        """`latest`: how many are held; `kept`: on the disk, too."""
+        self._xml, self._precision, self._latest, self._kept = xml, precision, latest, kept
         self._lock = threading.Lock()
-        self._sized: dict[tuple[int, int], Graph] = {}
+        self._sized: dict[tuple[tuple[int, ...], ...], Graph] = {}
 
-    def __call__(self, image: np.ndarray) -> tuple[np.ndarray, ...]:
-        size = image.shape[2], image.shape[3]
+    def __call__(self, shared: Sequence[np.ndarray], each: Sequence[np.ndarray] = ()) -> tuple[np.ndarray, ...]:
+        shapes = *(array.shape for array in shared), *((1, *array.shape[1:]) for array in each)
         with self._lock:
-            graph = self._sized.pop(size, None) or Graph(self._xml, self._precision, size=size)
-            self._sized[size] = graph  # the latest last
-            for oldest in list(self._sized)[: -self.KEPT]:
-                del self._sized[oldest]
-        return graph([image])
+            graph = self._sized.pop(shapes, None)
+            if graph is None:
+                for oldest in list(self._sized)[: len(self._sized) + 1 - self._latest]:
+                    del self._sized[oldest]
+                graph = Graph(self._xml, self._precision, shapes=shapes, kept=self._kept)
+            self._sized[shapes] = graph  # the latest last
+        return graph(shared, each)
 
 
-class OpenVINOInstanceNetwork(SizedGraphs):
+class OpenVINOInstanceNetwork:
     """A network that finds instances, as a folder with instances.xml (see `runtime/instances.py`)."""
 
     def __init__(self, folder: Path, precision: str) -> None:
-        super().__init__(folder / "instances.xml", precision)
-        if not self._xml.exists():
+        xml = folder / "instances.xml"
+        if not xml.exists():
             raise WeightsError(f"{folder} has no instances.xml.")
+        self._sized = SizedGraphs(xml, precision)
+
+    def __call__(self, image: np.ndarray) -> tuple[np.ndarray, ...]:
+        return self._sized([image])
 
 
 class OpenVINOMatteNetwork:
@@ -156,7 +172,7 @@ class OpenVINOMatteNetwork:
         return height, width
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        return (self._sized(image) if self._graph is None else self._graph([image]))[0]
+        return (self._graph or self._sized)([image])[0]
 
 
 class OpenVINOSegmentEngine:
@@ -211,6 +227,8 @@ class OpenVINOVideoEngine(OpenVINOSegmentEngine):
         super().__init__(spec, folder, precision)
         self._video = video
         self._graphs: dict[str, Graph] = {}
+        # Two objects with memories of different lengths take turns; what an old one needs is not worth a file.
+        self._condition = SizedGraphs(video / "condition.xml", precision, latest=2, kept=False)
 
     def alone(self, features: Features) -> Features:
         return (*self._graph("alone")(features[:1]), *features[1:])
@@ -219,7 +237,7 @@ class OpenVINOVideoEngine(OpenVINOSegmentEngine):
         self, features: Features, rows: np.ndarray, times: np.ndarray, maps: np.ndarray, pointers: np.ndarray
     ) -> Features:
         found = self._graph("look")(features[:1])
-        return (*self._graph("condition")(found, [*recalled(rows, times, len(maps)), maps, pointers]), *features[1:])
+        return (*self._condition(found, [*recalled(rows, times, len(maps)), maps, pointers]), *features[1:])
 
     def answer(
         self, lit: Features, coords: np.ndarray, labels: np.ndarray, earlier: np.ndarray | None = None

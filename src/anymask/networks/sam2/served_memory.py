@@ -10,6 +10,7 @@ remembered cell costs less.
 Shapes: B objects, N = hxw cells of a frame, F remembered frames of 64 channels, T tokens without a place (pointers).
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -29,21 +30,30 @@ class Recalled(NamedTuple):
     values: Tensor
 
 
-def look(attention: MemoryAttention, coarse: Tensor) -> tuple[Tensor, Tensor]:
-    """A frame's features 1x256xhxw before they meet memory: cells, and the first layer's query, each 1xNx256."""
+class Look(NamedTuple):
+    """A frame before it meets memory: its cells and the first layer's query, each 1xNx256, and cosine and sine of what
+    each channel of a cell is turned by, also 1xNx256. These are the same for every frame, but as constants of a graph they
+    would be held once for every layer that they are used in, and spread over all memories."""
+
+    cells: Tensor
+    query: Tensor
+    cosine: Tensor
+    sine: Tensor
+
+
+def look(attention: MemoryAttention, coarse: Tensor) -> Look:
+    """A frame's features 1x256xhxw before they meet memory."""
     height, width = coarse.shape[2:]
     cells = (coarse + PLACE * of_cells(WIDTH, height, width, coarse.device)).flatten(2).transpose(1, 2)
     turn = _turn(height, width, coarse.device)
     first = _layers(attention)[0]
     cells = _among_cells(first, cells, turn)
-    return cells, _query(first, cells, turn)
+    return Look(cells, _query(first, cells, turn), *turn)
 
 
-def light(
-    attention: MemoryAttention, cells: Tensor, query: Tensor, memory: Recalled, height: int, width: int
-) -> Tensor:
+def light(attention: MemoryAttention, seen: Look, memory: Recalled, height: int, width: int) -> Tensor:
     """What `look` found, in the light of memory: Bx256xhxw."""
-    turn = _turn(height, width, cells.device)
+    cells, query, *turn = seen
     for number, layer in enumerate(_layers(attention)):
         if number:
             cells = _among_cells(layer, cells, turn)
@@ -59,18 +69,18 @@ def _layers(attention: MemoryAttention) -> list[MemoryLayer]:
     return [layer for layer in attention.layers if isinstance(layer, MemoryLayer)]
 
 
-def _among_cells(layer: MemoryLayer, cells: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
+def _among_cells(layer: MemoryLayer, cells: Tensor, turn: Sequence[Tensor]) -> Tensor:
     own, normed = layer.self_attn, layer.norm1(cells)
     mixed = _mixed(_turned(own.q_proj, normed, turn), _turned(own.k_proj, normed, turn), own.v_proj(normed))
     attended: Tensor = own.out_proj(mixed)
     return cells + attended
 
 
-def _query(layer: MemoryLayer, cells: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
+def _query(layer: MemoryLayer, cells: Tensor, turn: Sequence[Tensor]) -> Tensor:
     return _turned(layer.cross_attn_image.q_proj, layer.norm2(cells), turn)
 
 
-def _to_memory(attention: RotaryAttention, query: Tensor, memory: Recalled, turn: tuple[Tensor, Tensor]) -> Tensor:
+def _to_memory(attention: RotaryAttention, query: Tensor, memory: Recalled, turn: Sequence[Tensor]) -> Tensor:
     """Cells whose query BxNx256 or 1xNx256 is known attend to the memory -> BxNx256."""
     placed = _turned(attention.k_proj, memory.cells, turn).flatten(1, 2)
     keys = torch.cat([placed, attention.k_proj(memory.tokens)], dim=1)
@@ -84,7 +94,7 @@ def _mixed(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     return mixed.squeeze(1)
 
 
-def _turned(projection: nn.Linear, x: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
+def _turned(projection: nn.Linear, x: Tensor, turn: Sequence[Tensor]) -> Tensor:
     """...xNxC projected, each pair of channels turned: `rotate(projection(x), *turn)`."""
     cosine, sine = turn
     across = F.linear(x, _quarter_turn(projection.weight), _quarter_turn(projection.bias))
@@ -101,4 +111,4 @@ def _quarter_turn(weight: Tensor) -> Tensor:
 def _turn(height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """`turns`, for every channel instead of every pair."""
     cosine, sine = turns(WIDTH, height, width, device)
-    return cosine.repeat_interleave(2, dim=1), sine.repeat_interleave(2, dim=1)
+    return cosine.repeat_interleave(2, dim=1).unsqueeze(0), sine.repeat_interleave(2, dim=1).unsqueeze(0)

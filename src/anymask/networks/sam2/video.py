@@ -17,7 +17,7 @@ from anymask.networks.sam2.mask_decoder import Features, settle
 from anymask.networks.sam2.memory_attention import MEMORY, WIDTH
 from anymask.networks.sam2.positions import of_cells, of_times
 from anymask.networks.sam2.sam2 import Sam2
-from anymask.networks.sam2.served_memory import Recalled, light, look
+from anymask.networks.sam2.served_memory import Look as Before, Recalled, light, look
 
 ABSENT = -1024.0  # logits of a mask whose object is not in the picture
 SCALE, BIAS = 20.0, -10.0  # masks 0..1 as the memory encoder takes them, and as logits of a given mask
@@ -80,7 +80,7 @@ class Look(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, coarse: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, coarse: Tensor) -> Before:
         return look(self.network.memory_attention, coarse)
 
 
@@ -92,8 +92,9 @@ class Condition(nn.Module):
         self.network = network
 
     def forward(
-        self, cells: Tensor, query: Tensor, rows: Tensor, times: Tensor, maps: Tensor, pointers: Tensor
-    ) -> tuple[Tensor]:
+        self, cells: Tensor, query: Tensor, cosine: Tensor, sine: Tensor, rows: Tensor, times: Tensor, maps: Tensor,
+        pointers: Tensor,
+    ) -> tuple[Tensor]:  # fmt: skip
         network = self.network
         height, width = maps.shape[3:]
         code = of_cells(MEMORY, height, width, maps.device).flatten(2).transpose(1, 2)  # 1xNx64
@@ -105,7 +106,7 @@ class Condition(nn.Module):
             timed = tokens + when.repeat_interleave(SHARES, dim=1)
         placed = remembered + code + network.maskmem_tpos_enc.flatten(1)[rows].unsqueeze(2)
         memory = Recalled(placed, timed, torch.cat([remembered.flatten(1, 2), tokens], dim=1))
-        return (light(network.memory_attention, cells, query, memory, height, width),)
+        return (light(network.memory_attention, Before(cells, query, cosine, sine), memory, height, width),)
 
 
 class Answering(nn.Module):
