@@ -16,7 +16,7 @@ from anymask.images import read_image
 from anymask.placement import Placement
 from anymask.runtime import load_matte_engine, load_segment_engine
 from anymask.runtime.engine import padded_picture, prompt_points
-from anymask.runtime.openvino import Graph, has_native_bf16
+from anymask.runtime.openvino import Graph, SizedGraphs, has_native_bf16
 from anymask.runtime.resize import resize_to_input
 
 PICTURE = np.random.default_rng(0).integers(0, 255, (300, 512, 3), np.uint8)
@@ -71,6 +71,46 @@ def test_a_damaged_cache_does_not_break_a_run(tmp_path):
             path.write_bytes(path.read_bytes()[:1000])
     result = run_with_home(tmp_path)
     assert result.stdout.strip() == "3", result.stderr
+
+
+def row_sums(folder: Path) -> Path:
+    """A graph of open shapes: each row's sum beside the shared numbers."""
+    import openvino as ov
+    from openvino import opset13 as ops
+
+    shared, each = (ops.parameter([-1, -1], np.float32, name) for name in ("shared", "each"))
+    both = ops.concat([shared, each], 1)
+    total = ops.reduce_sum(both, np.array([1]), keep_dims=True)
+    ov.save_model(ov.Model([total], [shared, each]), folder / "sums.xml", compress_to_fp16=False)
+    return folder / "sums.xml"
+
+
+def test_a_graph_of_open_shapes_is_compiled_for_the_latest_ones(tmp_path, monkeypatch):
+    monkeypatch.setenv("ANYMASK_HOME", str(tmp_path / "home"))
+    xml, made = row_sums(tmp_path), []
+
+    class Noted(Graph):
+        def __init__(self, *arguments, **options):
+            made.append(tuple(shape[1] for shape in options["shapes"]))
+            super().__init__(*arguments, **options)
+
+    monkeypatch.setattr("anymask.runtime.openvino.Graph", Noted)
+    graphs = SizedGraphs(xml, "fp32", latest=2, idle=3, kept=False)
+
+    def asked(shared: int, each: int) -> None:
+        rows = np.arange(3 * each, dtype=np.float32).reshape(3, each)
+        (sums,) = graphs([np.full((1, shared), 10, np.float32)], [rows])
+        assert sums.tolist() == (rows.sum(1, keepdims=True) + 10 * shared).tolist()
+
+    for shapes in ((2, 4), (2, 5), (2, 4), (2, 5), (2, 0), (2, 5)):
+        asked(*shapes)  # rows of no length, too
+    assert made == [(2, 4), (2, 5), (2, 0)]
+    asked(2, 4)  # had made room for (2, 0), and takes its place
+    for _ in range(3):
+        asked(2, 4)
+    asked(2, 5)  # had gone after three calls without it
+    assert made == [(2, 4), (2, 5), (2, 0), (2, 4), (2, 5)]
+    assert not list(tmp_path.rglob("*.blob"))
 
 
 def test_precision_follows_the_processor():

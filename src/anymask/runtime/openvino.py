@@ -1,5 +1,6 @@
 """The CPU engine: graphs compiled by OpenVINO, shared by threads."""
 
+import math
 import threading
 from collections.abc import Sequence
 from functools import cache
@@ -119,25 +120,28 @@ class Graph:
 class SizedGraphs:
     """A graph that leaves sizes of its inputs open: one is compiled for each of the last few shapes.
 
-    That costs what a new shape costs a compiled graph of open shapes, too, which then is slower, and holds every layer's
-    results in memory of its own.
+    That costs what a new shape costs a compiled graph of open shapes, too, which then is slower, and holds the results
+    of every layer in memory of their own.
     """
 
-    def __init__(self, xml: Path, precision: str, latest: int = 3, kept: bool = True) -> None:
-        """`latest`: how many are held; `kept`: on the disk, too."""
-        self._xml, self._precision, self._latest, self._kept = xml, precision, latest, kept
+    def __init__(self, xml: Path, precision: str, latest: int = 3, idle: float = math.inf, kept: bool = True) -> None:
+        """`latest`: how many are held at most; `idle`: calls after which one that was not asked for goes; `kept`: on
+        the disk, too."""
+        self._xml, self._precision, self._latest, self._idle, self._kept = xml, precision, latest, idle, kept
         self._lock = threading.Lock()
-        self._sized: dict[tuple[tuple[int, ...], ...], Graph] = {}
+        self._sized: dict[tuple[tuple[int, ...], ...], tuple[Graph, int]] = {}  # with the number of its last call
+        self._calls = 0
 
     def __call__(self, shared: Sequence[np.ndarray], each: Sequence[np.ndarray] = ()) -> tuple[np.ndarray, ...]:
         shapes = *(array.shape for array in shared), *((1, *array.shape[1:]) for array in each)
         with self._lock:
-            graph = self._sized.pop(shapes, None)
-            if graph is None:
-                for oldest in list(self._sized)[: len(self._sized) + 1 - self._latest]:
-                    del self._sized[oldest]
-                graph = Graph(self._xml, self._precision, shapes=shapes, kept=self._kept)
-            self._sized[shapes] = graph  # the latest last
+            self._calls += 1
+            graph, _ = self._sized.pop(shapes, (None, 0))
+            for other, (_, last) in list(self._sized.items()):  # the latest last
+                if len(self._sized) >= self._latest or last < self._calls - self._idle:
+                    del self._sized[other]
+            graph = graph or Graph(self._xml, self._precision, shapes=shapes, kept=self._kept)
+            self._sized[shapes] = graph, self._calls
         return graph(shared, each)
 
 
@@ -227,8 +231,8 @@ class OpenVINOVideoEngine(OpenVINOSegmentEngine):
         super().__init__(spec, folder, precision)
         self._video = video
         self._graphs: dict[str, Graph] = {}
-        # Two objects with memories of different lengths take turns; what an old one needs is not worth a file.
-        self._condition = SizedGraphs(video / "condition.xml", precision, latest=2, kept=False)
+        # Hundreds of MB each: two, for objects with memories of different lengths that take turns.
+        self._condition = SizedGraphs(video / "condition.xml", precision, latest=2, idle=4, kept=False)
 
     def alone(self, features: Features) -> Features:
         return (*self._graph("alone")(features[:1]), *features[1:])

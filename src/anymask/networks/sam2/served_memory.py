@@ -30,10 +30,10 @@ class Recalled(NamedTuple):
     values: Tensor
 
 
-class Look(NamedTuple):
+class Looked(NamedTuple):
     """A frame before it meets memory: its cells and the first layer's query, each 1xNx256, and cosine and sine of what
-    each channel of a cell is turned by, also 1xNx256. These are the same for every frame, but as constants of a graph they
-    would be held once for every layer that they are used in, and spread over all memories."""
+    each channel of a cell is turned by, also 1xNx256. These are the same for every frame, but as constants of a graph
+    they would be held once for every layer that they are used in, and spread over all memories."""
 
     cells: Tensor
     query: Tensor
@@ -41,17 +41,17 @@ class Look(NamedTuple):
     sine: Tensor
 
 
-def look(attention: MemoryAttention, coarse: Tensor) -> Look:
+def look(attention: MemoryAttention, coarse: Tensor) -> Looked:
     """A frame's features 1x256xhxw before they meet memory."""
     height, width = coarse.shape[2:]
     cells = (coarse + PLACE * of_cells(WIDTH, height, width, coarse.device)).flatten(2).transpose(1, 2)
     turn = _turn(height, width, coarse.device)
     first = _layers(attention)[0]
     cells = _among_cells(first, cells, turn)
-    return Look(cells, _query(first, cells, turn), *turn)
+    return Looked(cells, _query(first, cells, turn), *turn)
 
 
-def light(attention: MemoryAttention, seen: Look, memory: Recalled, height: int, width: int) -> Tensor:
+def light(attention: MemoryAttention, seen: Looked, memory: Recalled, height: int, width: int) -> Tensor:
     """What `look` found, in the light of memory: Bx256xhxw."""
     cells, query, *turn = seen
     for number, layer in enumerate(_layers(attention)):

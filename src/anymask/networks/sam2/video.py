@@ -17,7 +17,7 @@ from anymask.networks.sam2.mask_decoder import Features, settle
 from anymask.networks.sam2.memory_attention import MEMORY, WIDTH
 from anymask.networks.sam2.positions import of_cells, of_times
 from anymask.networks.sam2.sam2 import Sam2
-from anymask.networks.sam2.served_memory import Look as Before, Recalled, light, look
+from anymask.networks.sam2.served_memory import Looked, Recalled, light, look
 
 ABSENT = -1024.0  # logits of a mask whose object is not in the picture
 SCALE, BIAS = 20.0, -10.0  # masks 0..1 as the memory encoder takes them, and as logits of a given mask
@@ -80,7 +80,7 @@ class Look(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, coarse: Tensor) -> Before:
+    def forward(self, coarse: Tensor) -> Looked:
         return look(self.network.memory_attention, coarse)
 
 
@@ -106,7 +106,7 @@ class Condition(nn.Module):
             timed = tokens + when.repeat_interleave(SHARES, dim=1)
         placed = remembered + code + network.maskmem_tpos_enc.flatten(1)[rows].unsqueeze(2)
         memory = Recalled(placed, timed, torch.cat([remembered.flatten(1, 2), tokens], dim=1))
-        return (light(network.memory_attention, Before(cells, query, cosine, sine), memory, height, width),)
+        return (light(network.memory_attention, Looked(cells, query, cosine, sine), memory, height, width),)
 
 
 class Answering(nn.Module):
