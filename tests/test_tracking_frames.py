@@ -1,5 +1,10 @@
 """Frames of clips, folders, lists and streams, by number."""
 
+import io
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
 import numpy as np
 import pytest
 from clips import HEIGHT, WIDTH, clip, frame, turned
@@ -101,8 +106,8 @@ def test_arrays(tmp_path):
         assert np.array_equal(open_frames(video).at(2), array[2])
     with pytest.raises(ImageError, match=r"shape \[T, H, W, 3\]"):
         open_frames(array[0])
-    with pytest.raises(ImageError, match="not int"):
-        open_frames(3)
+    with pytest.raises(ImageError, match="not float"):
+        open_frames(3.5)
     for nothing in ([], tmp_path):
         with pytest.raises(ImageError):
             open_frames(nothing)
@@ -135,3 +140,49 @@ def test_a_stream_is_read_once_and_never_ahead():
     changing.at(0)
     with pytest.raises(ImageError, match="Frame 1 of the stream has 80 x 60"):
         changing.at(1)
+
+
+@pytest.fixture
+def network_camera() -> Iterator[str]:
+    """The address of a camera that gives ten pictures, JPEGs one after the other over HTTP as many cameras do."""
+
+    class Camera(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+            self.end_headers()
+            for index in range(10):
+                file = io.BytesIO()
+                Image.fromarray(frame(index)).save(file, "JPEG", quality=95, subsampling=0)
+                head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {file.tell()}\r\n\r\n"
+                self.wfile.write(head.encode() + file.getvalue() + b"\r\n")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Camera)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/video.mjpg"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_camera_is_a_stream_that_says_how_it_ended(network_camera: str) -> None:
+    frames = open_frames(network_camera)
+    assert frames.streams and frames.count is None and frames.name == network_camera
+    shown = 0
+    while (rgb := frames.at(shown)) is not None:
+        assert np.abs(rgb.astype(int) - frame(shown)).mean() < 4  # red is red, and blue blue
+        shown += 1
+    assert shown == frames.count == 10
+    assert frames.trouble == f"The {network_camera} gives no more pictures."
+    frames.close()
+
+
+def test_a_camera_that_is_not_there() -> None:
+    with pytest.raises(ImageError, match="There is no camera 77, or it is in use; cameras are counted from 0"):
+        open_frames(77)
+    with pytest.raises(ImageError, match=r"There is no http://127\.0\.0\.1:9/, or it is in use"):
+        open_frames("http://127.0.0.1:9/")
+    with pytest.raises(ImageError, match="not bool"):
+        open_frames(True)

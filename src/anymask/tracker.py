@@ -82,9 +82,11 @@ class Tracker:
 
     def open(self, video: Video) -> Session:
         """A session on a video: a clip's path, a folder of pictures in the order of their numbers, an array `[T, H, W,
-        3]` or list of pictures, or any iterator of pictures, which is read once and never ahead.
+        3]` or list of pictures, any iterator of pictures, which is read once and never ahead, or a camera,
+        by its number, 0 for the first, or its address, whose pictures are read when they are asked for.
 
-        Raises ImageError for what has no frames, MissingExtraError for a clip without PyAV.
+        Raises ImageError for what has no frames and for a camera that cannot be opened, MissingExtraError for a clip
+        without PyAV.
         """
         return Session(self.follower, open_frames(video))
 

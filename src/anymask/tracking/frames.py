@@ -1,4 +1,5 @@
-"""Where a session's frames come from: a clip, a folder of pictures, a list of arrays, or a stream that passes once.
+"""Where a session's frames come from: a clip, a folder of pictures, a list of arrays, a camera, or another stream that
+passes once.
 
 Frames are read when they are asked for and dropped soon after: what lies in memory does not depend on how many there
 are. A clip's index of frames takes eight bytes for each.
@@ -21,8 +22,9 @@ from anymask.images import read_image
 
 STREAM_WINDOW = 8  # frames of a stream that can still be prompted once they have come
 
-Video = str | os.PathLike[str] | np.ndarray | Sequence[Any] | Iterable[Any]
-"""A clip's path, a folder of pictures, an array `[T, H, W, 3]` or list of pictures, or an iterator of them."""
+Video = str | os.PathLike[str] | int | np.ndarray | Sequence[Any] | Iterable[Any]
+"""A clip's path, a folder of pictures, a camera's number or address, an array `[T, H, W, 3]` or list of pictures, or an
+iterator of them."""
 
 
 class Frames(Protocol):
@@ -57,9 +59,11 @@ def open_frames(video: Video) -> Frames:
     """Frames of whatever a user calls a video.
 
     Raises:
-        ImageError: it is missing, empty, or nothing that has frames.
+        ImageError: it is missing, empty, or nothing that has frames; or a camera that cannot be opened.
         MissingExtraError: it is a clip, and PyAV is not installed.
     """
+    if type(video) is int or (isinstance(video, str) and "://" in video):
+        return _Live(video)
     if isinstance(video, str | os.PathLike):
         path = Path(video)
         if path.is_dir():
@@ -73,7 +77,8 @@ def open_frames(video: Video) -> Frames:
         return _Listed(video, "the list of frames")
     if isinstance(video, Iterable):
         return _Stream(iter(video))
-    raise ImageError(f"A video is a path, a folder, frames, or an iterator of them, not {type(video).__name__}.")
+    kinds = "a path, a folder, frames, an iterator of them, or a camera's number"
+    raise ImageError(f"A video is {kinds}, not {type(video).__name__}.")
 
 
 def count_frames(frames: Frames) -> int:
@@ -181,3 +186,24 @@ class _Stream:
 
     def close(self) -> None:
         self._window.clear()
+
+
+class _Live(_Stream):
+    """What a camera sees."""
+
+    def __init__(self, which: int | str) -> None:
+        from anymask.tracking.camera import Camera
+
+        self._camera = Camera(which)
+        super().__init__(self._camera)
+        self.name = self._camera.name
+
+    def at(self, index: int) -> np.ndarray | None:
+        rgb = super().at(index)
+        if rgb is None:
+            self.trouble = f"The {self.name} gives no more pictures."
+        return rgb
+
+    def close(self) -> None:
+        super().close()
+        self._camera.close()
