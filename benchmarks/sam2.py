@@ -209,6 +209,10 @@ def main() -> None:
             notes.append(least(f"sam2.1_hiera_{size}", made_up(folder, f"sam2.1_hiera_{size}")))
         for size in options.tracked:
             theirs: tuple[str, ...] = both
+            if options.objects:
+                notes.append(
+                    least_of_a_frame(f"sam2.1_hiera_{size}", made_up(folder, f"sam2.1_hiera_{size}"), options.objects)
+                )
             for objects in sorted(options.objects):
                 clicks = clicks_of(objects, width, height)
                 ours = ("bf16", "fp32") if options.fp32 or objects == 1 else ("bf16",)
@@ -236,7 +240,7 @@ def main() -> None:
     if notes:
         lines += [
             "",
-            "The least an encoder could take, and how well the masks of all frames agree:",
+            "The least that encoders and tracked frames could take, and how well the masks of all frames agree:",
             "",
             *(f"* {line}" for line in notes),
         ]
@@ -258,6 +262,34 @@ def least(model: str, checkpoint: Path) -> str:
     return (
         f"{model}'s encoder: {products / 1e9:.0f} billion products, of which the engine does {rate / 1e9:.0f} billion "
         f"a second in bf16 in one of two matrices: {1000 * products / rate:.0f} ms if it did nothing else"
+    )
+
+
+def least_of_a_frame(model: str, checkpoint: Path, objects: list[int]) -> str:
+    """How long the products of a tracked frame alone would take, with a full memory."""
+    import torch
+
+    from anymask.catalog import find
+    from anymask.runtime.parts import load_video_parts
+
+    spec = find(model)
+    side, low = spec.input.side, spec.mask_side
+    parts, video = load_video_parts(spec, checkpoint)
+    with torch.inference_mode():
+        coarse, middle, fine = parts.encoder(torch.zeros(1, side, side, 3))
+        seen = video.look(coarse)
+    rows, times = torch.tensor([[6, 0, 1, 2, 3, 4, 5]]), torch.linspace(0, 1, 16)[None]
+    remembered = rows, times, torch.zeros(1, 7, 64, *coarse.shape[2:]), torch.zeros(1, 16, coarse.shape[1])
+    nowhere = torch.zeros(1, 2, 2), -torch.ones(1, 2)
+    shared = products_of(parts.encoder, torch.zeros(1, side, side, 3)) + products_of(video.look, coarse)
+    each = products_of(video.condition, *seen, *remembered)
+    each += products_of(video.answer, middle, fine, coarse, *nowhere)
+    each += products_of(video.remember, coarse, torch.zeros(1, low, low), torch.ones(1, 1), torch.zeros(1, 1))
+    rate = products_a_second("bf16")
+    least = ", ".join(f"{1000 * (shared + number * each) / rate:.0f} ms (objects: {number})" for number in objects)
+    return (
+        f"a frame tracked by {model}: {shared / 1e9:.0f} billion products and {each / 1e9:.0f} billion more for each "
+        f"object; at {rate / 1e9:.0f} billion a second {least}"
     )
 
 
