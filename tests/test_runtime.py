@@ -95,7 +95,7 @@ def test_a_graph_of_open_shapes_is_compiled_for_the_latest_ones(tmp_path, monkey
             super().__init__(*arguments, **options)
 
     monkeypatch.setattr("anymask.runtime.openvino.Graph", Noted)
-    graphs = SizedGraphs(xml, "fp32", latest=2, idle=3, kept=False)
+    graphs = SizedGraphs(xml, "fp32", latest=2, most=2, idle=3, kept=False)
 
     def asked(shared: int, each: int) -> None:
         rows = np.arange(3 * each, dtype=np.float32).reshape(3, each)
@@ -111,6 +111,14 @@ def test_a_graph_of_open_shapes_is_compiled_for_the_latest_ones(tmp_path, monkey
     asked(2, 5)  # had gone after three calls without it
     assert made == [(2, 4), (2, 5), (2, 0), (2, 4), (2, 5)]
     assert not list(tmp_path.rglob("*.blob"))
+
+    made.clear()
+    graphs = SizedGraphs(xml, "fp32", latest=1, most=3, kept=False)
+    for each in (1, 2, 3, 4):  # growing: one is held
+        asked(2, each)
+    for each in (5, 6, 7) * 4:  # taking turns: room is made for them
+        asked(2, each)
+    assert made == [(2, each) for each in (1, 2, 3, 4, 5, 6, 7, 5, 6)]
 
 
 def test_precision_follows_the_processor():

@@ -2,6 +2,7 @@
 
 import math
 import threading
+from collections import deque
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -117,6 +118,10 @@ class Graph:
                 self._idle.append(request)
 
 
+Shapes = tuple[tuple[int, ...], ...]
+"""Of all inputs."""
+
+
 class SizedGraphs:
     """A graph that leaves sizes of its inputs open: one is compiled for each of the last few shapes.
 
@@ -124,12 +129,16 @@ class SizedGraphs:
     of every layer in memory of their own.
     """
 
-    def __init__(self, xml: Path, precision: str, latest: int = 3, idle: float = math.inf, kept: bool = True) -> None:
-        """`latest`: how many are held at most; `idle`: calls after which one that was not asked for goes; `kept`: on
-        the disk, too."""
-        self._xml, self._precision, self._latest, self._idle, self._kept = xml, precision, latest, idle, kept
+    def __init__(
+        self, xml: Path, precision: str, latest: int = 3, most: int = 3, idle: float = math.inf, kept: bool = True
+    ) -> None:
+        """`latest`: how many are held, but up to `most` where shapes come again for which there was no room; `idle`:
+        calls after which one that was not asked for goes; `kept`: on the disk, too."""
+        self._xml, self._precision, self._kept = xml, precision, kept
+        self._latest, self._most, self._idle = latest, most, idle
         self._lock = threading.Lock()
-        self._sized: dict[tuple[tuple[int, ...], ...], tuple[Graph, int]] = {}  # with the number of its last call
+        self._sized: dict[Shapes, tuple[Graph, int]] = {}  # with the number of its last call
+        self._gone: deque[Shapes] = deque(maxlen=2 * most)
         self._calls = 0
 
     def __call__(self, shared: Sequence[np.ndarray], each: Sequence[np.ndarray] = ()) -> tuple[np.ndarray, ...]:
@@ -137,9 +146,15 @@ class SizedGraphs:
         with self._lock:
             self._calls += 1
             graph, _ = self._sized.pop(shapes, (None, 0))
+            if graph is None and shapes in self._gone:
+                self._gone.remove(shapes)
+                self._latest = min(self._latest + 1, self._most)
             for other, (_, last) in list(self._sized.items()):  # the latest last
-                if len(self._sized) >= self._latest or last < self._calls - self._idle:
+                if last < self._calls - self._idle:
                     del self._sized[other]
+                elif len(self._sized) >= self._latest:
+                    del self._sized[other]
+                    self._gone.append(other)
             graph = graph or Graph(self._xml, self._precision, shapes=shapes, kept=self._kept)
             self._sized[shapes] = graph, self._calls
         return graph(shared, each)
@@ -231,8 +246,9 @@ class OpenVINOVideoEngine(OpenVINOSegmentEngine):
         super().__init__(spec, folder, precision)
         self._video = video
         self._graphs: dict[str, Graph] = {}
-        # Hundreds of MB each: two, for objects with memories of different lengths that take turns.
-        self._condition = SizedGraphs(video / "condition.xml", precision, latest=2, idle=4, kept=False)
+        # Hundreds of MB each: two while memories grow, more where objects with memories of other lengths take turns.
+        condition = video / "condition.xml"
+        self._condition = SizedGraphs(condition, precision, latest=2, most=4, idle=8, kept=False)
 
     def alone(self, features: Features) -> Features:
         return (*self._graph("alone")(features[:1]), *features[1:])
