@@ -113,12 +113,15 @@ def test_a_graph_of_open_shapes_is_compiled_for_the_latest_ones(tmp_path, monkey
     assert not list(tmp_path.rglob("*.blob"))
 
     made.clear()
-    graphs = SizedGraphs(xml, "fp32", latest=1, most=3, kept=False)
+    graphs = SizedGraphs(xml, "fp32", latest=1, most=3, idle=4, kept=False)
     for each in (1, 2, 3, 4):  # growing: one is held
         asked(2, each)
     for each in (5, 6, 7) * 4:  # taking turns: room is made for them
         asked(2, each)
     assert made == [(2, each) for each in (1, 2, 3, 4, 5, 6, 7, 5, 6)]
+    for each in [8] * 6 + [9, 8]:  # and goes again: one is held
+        asked(2, each)
+    assert made[9:] == [(2, 8), (2, 9), (2, 8)]
 
 
 def test_precision_follows_the_processor():

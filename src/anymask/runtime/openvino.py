@@ -76,9 +76,10 @@ class Graph:
                     # an even number of tokens and known shapes, gives other wrong results at every call.
                     options["SNIPPETS_MODE"] = "DISABLE"
                 model = _core().read_model(xml, weights)
-                # Axes of no length stay open: a reshape would take the 0 for a sign.
-                known = [ov.PartialShape([size or -1 for size in shape]) for shape in shapes or ()]
-                known = known or [_fixed(port.partial_shape, points) for port in model.inputs]
+                if shapes is None:
+                    known = [_fixed(port.partial_shape, points) for port in model.inputs]
+                else:  # axes of no length stay open: a reshape would take the 0 for a sign
+                    known = [ov.PartialShape([size or -1 for size in shape]) for shape in shapes]
                 model.reshape(dict(zip(model.inputs, known, strict=True)))
                 self._compiled = _core().compile_model(model, "CPU", options)
                 self._passed = _passed(model)
@@ -133,9 +134,9 @@ class SizedGraphs:
         self, xml: Path, precision: str, latest: int = 3, most: int = 3, idle: float = math.inf, kept: bool = True
     ) -> None:
         """`latest`: how many are held, but up to `most` where shapes come again for which there was no room; `idle`:
-        calls after which one that was not asked for goes; `kept`: on the disk, too."""
+        calls after which one that was not asked for goes, and its room; `kept`: on the disk, too."""
         self._xml, self._precision, self._kept = xml, precision, kept
-        self._latest, self._most, self._idle = latest, most, idle
+        self._least, self._latest, self._most, self._idle = latest, latest, most, idle
         self._lock = threading.Lock()
         self._sized: dict[Shapes, tuple[Graph, int]] = {}  # with the number of its last call
         self._gone: deque[Shapes] = deque(maxlen=2 * most)
@@ -152,6 +153,7 @@ class SizedGraphs:
             for other, (_, last) in list(self._sized.items()):  # the latest last
                 if last < self._calls - self._idle:
                     del self._sized[other]
+                    self._latest = max(self._least, self._latest - 1)
                 elif len(self._sized) >= self._latest:
                     del self._sized[other]
                     self._gone.append(other)
