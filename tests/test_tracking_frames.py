@@ -184,5 +184,7 @@ def test_a_camera_that_is_not_there() -> None:
         open_frames(77)
     with pytest.raises(ImageError, match=r"There is no http://127\.0\.0\.1:9/, or it is in use"):
         open_frames("http://127.0.0.1:9/")
+    with pytest.raises(ImageError, match=r"There is no http://127\.0\.0\.1:9/, or"):
+        open_frames("http://user:secret@127.0.0.1:9/")
     with pytest.raises(ImageError, match="not bool"):
         open_frames(True)

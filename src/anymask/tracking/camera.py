@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import cv2
 import numpy as np
 
@@ -19,7 +21,8 @@ class Camera:
 
     def __init__(self, which: int | str) -> None:
         numbered = isinstance(which, int)
-        self.name = f"camera {which}" if numbered else str(which)
+        # Without the password that an address may hold: the name is shown, and logged.
+        self.name = f"camera {which}" if numbered else re.sub(r"//[^/]*@", "//", str(which))
         logging = cv2.utils.logging
         level = logging.setLogLevel(logging.LOG_LEVEL_ERROR)  # it would warn of what is an error here
         self._capture = cv2.VideoCapture(which)
