@@ -6,9 +6,9 @@ process of their own and the same number of threads, and take turns frame by fra
 does meets both. Weights are made up (tests/parity): the arithmetic is that of the official ones. A tracked frame is
 everything from the file to masks of its size; the objects are clicked on the first, and the frames from the
 eighteenth on are counted, which read seven memories and sixteen pointers, as all later ones do. Those before them,
-which read a little more each time, have a line of their own. The least that an encoder could take is computed from the
-number of its products and those that the engine does a second in one large one. Prints a table and writes
-benchmarks/SAM2.md.
+which read a little more each time, have a line of their own. The least that an encoder and a frame could take is
+computed from the number of their products and those that the engine does a second in one large one. Prints a table and
+writes benchmarks/SAM2.md.
 """
 
 import argparse
